@@ -1,0 +1,1 @@
+//! The reference daemon: keepalived.conf in, failover and load balancing out.

@@ -1,0 +1,2 @@
+//! The reference daemon.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Test-only: network namespaces, real peers and packet captures on one machine.
