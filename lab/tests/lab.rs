@@ -47,8 +47,9 @@ fn a_crashed_keepalived_is_followed_after_the_master_down_interval() {
     let mut pair = Pair::new("crash");
     let prober = pair.probe();
 
-    pair.a.cable.cut();
+    // In this order nothing is left that could see the carrier go and clean up.
     pair.a.peer.crash();
+    pair.a.cable.cut();
     wait_for_takeover(&pair, &prober);
     let seen = prober.stop();
 
