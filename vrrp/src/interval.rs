@@ -59,7 +59,8 @@ impl AdvertInterval {
     /// The interval in seconds if it is a whole number of them, as version 2 needs it.
     #[must_use]
     pub fn as_secs(self) -> Option<u8> {
-        (self.0 % 100 == 0)
+        self.0
+            .is_multiple_of(100)
             .then(|| u8::try_from(self.0 / 100).ok())
             .flatten()
     }

@@ -2,12 +2,20 @@
 
 mod addresses;
 mod advertiser;
+mod config;
 mod counters;
+pub mod election;
+mod event;
+pub mod fake;
+mod group;
 mod interval;
 mod network;
+mod node;
 mod packet;
 mod priority;
 mod role;
+mod router;
+mod track;
 mod vip;
 mod vip_manager;
 mod vrid;
@@ -17,15 +25,24 @@ pub use addresses::{Addresses, AddressesError, Family};
 pub use advertiser::MockAdvertiser;
 pub use advertiser::{Advertiser, AdvertiserError, Delivery, Destination};
 pub use async_trait::async_trait;
+pub use config::{
+    AddressListCheck, AnnounceSchedule, ConfigError, ConfigProblem, OnHigherPriority,
+    OnLowerPriority, Peer, Preempt, RouterConfig, StartAs, Transport, Unicast,
+};
 pub use counters::{Counters, RejectReason, Rejections};
+pub use event::{Cause, Event, FaultCause};
+pub use group::{GroupOutput, SyncGroup};
 pub use interval::AdvertInterval;
 pub use network::{Link, LinkAddress, Links, Network};
+pub use node::{Change, Node, NodeInput, NodeOutput, RouterId};
 pub use packet::{
     Advertisement, AdvertisementError, Authentication, Checksum, IP_PROTOCOL, Packet, ParseError,
     Password, Received, TTL, Version,
 };
 pub use priority::Priority;
 pub use role::Role;
+pub use router::{GroupOrder, Input, Output, Standing, VirtualRouter};
+pub use track::{Tracked, Tracker, TrackerState, Weight};
 pub use vip::{Broadcast, ParseVipError, Scope, Vip};
 #[cfg(any(test, feature = "mock"))]
 pub use vip_manager::MockVipManager;

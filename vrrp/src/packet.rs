@@ -24,9 +24,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use crate::{Addresses, AddressesError, AdvertInterval, Family, OutOfRange, Priority, Vrid};
+use crate::{Addresses, AdvertInterval, Family, OutOfRange, Priority, Vrid};
 
-mod checksum;
+pub(crate) mod checksum;
 mod emit;
 mod parse;
 
@@ -294,9 +294,6 @@ pub enum AdvertisementError {
         /// The version it does not fit.
         version: Version,
     },
-    /// The addresses make no list.
-    #[error(transparent)]
-    Addresses(#[from] AddressesError),
 }
 
 /// A well-formed advertisement that has arrived, and how.

@@ -19,7 +19,7 @@ impl Sum {
         Self(self.0 + whole + last)
     }
 
-    fn pseudo_header(source: IpAddr, destination: IpAddr, length: usize) -> Self {
+    fn pseudo_header(protocol: u8, source: IpAddr, destination: IpAddr, length: usize) -> Self {
         let addresses = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Self::default()
                 .add(&source.octets())
@@ -30,7 +30,7 @@ impl Sum {
             // A packet has one family; a caller that mixes them gets a sum that fits nothing.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Self::default(),
         };
-        Self(addresses.0 + u64::from(IP_PROTOCOL) + length as u64)
+        Self(addresses.0 + u64::from(protocol) + length as u64)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "folded until it fits")]
@@ -45,11 +45,23 @@ impl Sum {
 
 /// The checksum of a message whose checksum field is zero.
 pub(super) fn compute(kind: Checksum, message: &[u8], source: IpAddr, destination: IpAddr) -> u16 {
-    let start = match kind {
-        Checksum::Message => Sum::default(),
-        Checksum::PseudoHeader => Sum::pseudo_header(source, destination, message.len()),
-    };
-    !start.add(message).fold()
+    match kind {
+        Checksum::Message => !Sum::default().add(message).fold(),
+        Checksum::PseudoHeader => with_pseudo_header(IP_PROTOCOL, message, source, destination),
+    }
+}
+
+/// The checksum, pseudo header included (RFC 8200 §8.1), of a message of any protocol whose
+/// checksum field is zero.
+pub(crate) fn with_pseudo_header(
+    protocol: u8,
+    message: &[u8],
+    source: IpAddr,
+    destination: IpAddr,
+) -> u16 {
+    !Sum::pseudo_header(protocol, source, destination, message.len())
+        .add(message)
+        .fold()
 }
 
 /// Whether a message, its checksum field included, adds up.
