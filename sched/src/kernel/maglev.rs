@@ -1,0 +1,147 @@
+//! `mh`: Maglev hashing (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
+//! Balancer", NSDI 2016, section 3.4) with the kernel's hash functions and weights.
+
+use std::time::Instant;
+
+use super::gcd;
+use crate::{
+    flow::Arrival,
+    hash,
+    rules::MaglevTable,
+    scheduler::{Flags, Scheduler},
+    server::{Server, ServerId},
+    servers::Servers,
+};
+
+const FIRST_KEY: u64 = 2_654_435_761;
+const SECOND_KEY: u64 = 2_654_446_892;
+
+/// The server in the table's slot of the client's address.
+///
+/// The table follows the *last* weight of each server: one that is edited to weight 0 keeps its
+/// slots, whose clients are refused unless the service has `mh-fallback`.
+///
+/// The hash is that of 64-bit kernels (SipHash); 32-bit kernels use another (HalfSipHash), and
+/// with it other tables.
+#[derive(Debug)]
+pub(crate) struct Maglev {
+    table: MaglevTable,
+    slots: Vec<Option<ServerId>>,
+    /// Kept for its memory between two fillings of the table.
+    walks: Vec<Walk>,
+}
+
+/// A server's way through the table: every slot once, in an order of its own.
+#[derive(Debug)]
+struct Walk {
+    server: ServerId,
+    slot: u32,
+    skip: u32,
+    turns: u32,
+}
+
+impl Maglev {
+    pub(crate) const fn new(table: MaglevTable) -> Self {
+        Self {
+            table,
+            slots: Vec::new(),
+            walks: Vec::new(),
+        }
+    }
+
+    fn fill(&mut self, servers: &Servers) {
+        let size = self.table.slots();
+        if servers.len() > size as usize {
+            return; // as the kernel, which refuses and keeps the table it has
+        }
+        let common = servers.iter().map(Server::last_weight).fold(0, gcd).max(1);
+        let heaviest = servers.iter().map(Server::last_weight).max().unwrap_or(0) / common;
+        let shift = (u32::BITS - heaviest.leading_zeros()).saturating_sub(self.table.weight_bits());
+        let turns = |weight: u32| match (weight / common) >> shift {
+            0 if weight > 0 => 1,
+            turns => turns,
+        };
+        self.walks.clear();
+        self.walks.extend(servers.iter().map(|server| {
+            let (ip, port) = (server.address().ip(), server.address().port());
+            Walk {
+                server: server.id(),
+                slot: hash::maglev(FIRST_KEY, ip, port, 0) % size,
+                skip: hash::maglev(SECOND_KEY, ip, port, 0) % (size - 1) + 1,
+                turns: turns(server.last_weight()),
+            }
+        }));
+        self.slots.clear();
+        self.slots.resize(size as usize, None);
+        let mut free = if heaviest > 0 { size } else { 0 };
+        while free > 0 {
+            for walk in &mut self.walks {
+                for _ in 0..walk.turns.min(free) {
+                    walk.take_next(&mut self.slots);
+                    free -= 1;
+                }
+            }
+        }
+    }
+
+    fn slot(&self, arrival: &Arrival, flags: Flags, offset: u32) -> u32 {
+        let client = arrival.flow.client;
+        let port = if flags.port { client.port() } else { 0 };
+        hash::maglev(FIRST_KEY, client.ip(), port, offset) % self.table.slots()
+    }
+}
+
+impl Walk {
+    /// Takes the next free slot on the way; there must be one.
+    fn take_next(&mut self, slots: &mut [Option<ServerId>]) {
+        let size = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+        loop {
+            let here = self.slot;
+            self.slot = (self.slot + self.skip) % size;
+            if let Some(slot @ None) = slots.get_mut(here as usize) {
+                *slot = Some(self.server);
+                return;
+            }
+        }
+    }
+}
+
+impl Scheduler for Maglev {
+    fn name(&self) -> &'static str {
+        "mh"
+    }
+
+    fn max_servers(&self) -> Option<usize> {
+        Some(self.table.slots() as usize)
+    }
+
+    fn pick(&mut self, arrival: &Arrival, flags: Flags, servers: &Servers) -> Option<ServerId> {
+        let usable = |slot: u32| {
+            let id = self.slots.get(slot as usize).copied().flatten()?;
+            servers.usable(id).map(Server::id)
+        };
+        let first = self.slot(arrival, flags, 0);
+        usable(first).or_else(|| {
+            let size = self.table.slots();
+            let mut others = (0..if flags.fallback { size } else { 0 })
+                .map(|offset| self.slot(arrival, flags, (offset + first) % size));
+            others.find_map(usable)
+        })
+    }
+
+    fn start(&mut self, servers: &Servers, _: Instant) {
+        self.fill(servers);
+    }
+
+    fn server_added(&mut self, _: ServerId, servers: &Servers) {
+        self.fill(servers);
+    }
+
+    fn server_edited(&mut self, _: ServerId, servers: &Servers) {
+        self.fill(servers);
+    }
+
+    fn server_removed(&mut self, _: ServerId, _: Option<ServerId>, servers: &Servers) {
+        self.fill(servers);
+    }
+}
