@@ -4,11 +4,15 @@ mod addresses;
 mod advertiser;
 mod config;
 mod counters;
+mod driver;
 pub mod election;
 mod event;
 pub mod fake;
 mod group;
+mod handle;
 mod interval;
+#[cfg(feature = "net")]
+pub mod net;
 mod network;
 mod node;
 mod packet;
@@ -30,8 +34,10 @@ pub use config::{
     OnLowerPriority, Peer, Preempt, RouterConfig, StartAs, Transport, Unicast,
 };
 pub use counters::{Counters, RejectReason, Rejections};
+pub use driver::spawn;
 pub use event::{Cause, Event, FaultCause};
 pub use group::{GroupOutput, SyncGroup};
+pub use handle::{ConfigureError, Happening, NodeHandle, NodeStatus, PortStatus, RouterStatus};
 pub use interval::AdvertInterval;
 pub use network::{Link, LinkAddress, Links, Network};
 pub use node::{Change, Node, NodeInput, NodeOutput, RouterId};
@@ -60,4 +66,16 @@ pub struct OutOfRange {
     pub value: u32,
     /// The range it should be in.
     pub expected: &'static str,
+}
+
+/// An error and what led to it, on one line.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

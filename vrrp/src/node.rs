@@ -75,6 +75,8 @@ pub enum NodeOutput {
     Group {
         /// Its name.
         name: Arc<str>,
+        /// The member that made the difference.
+        by: RouterId,
         /// The role it had.
         from: Role,
         /// The role it has.
@@ -352,7 +354,12 @@ impl Node {
                 }
                 GroupOutput::RoleChanged { from, to } => {
                     let name = Arc::clone(name);
-                    self.outputs.push_back(NodeOutput::Group { name, from, to });
+                    self.outputs.push_back(NodeOutput::Group {
+                        name,
+                        by: id,
+                        from,
+                        to,
+                    });
                 }
             }
         }

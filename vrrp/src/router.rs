@@ -166,6 +166,12 @@ impl VirtualRouter {
         &self.held
     }
 
+    /// Who gets its advertisements.
+    #[must_use]
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
     /// Whether its addresses are on their interfaces as far as it knows.
     #[must_use]
     pub const fn holds_addresses(&self) -> bool {
@@ -194,7 +200,7 @@ impl VirtualRouter {
     pub const fn master(&self) -> Option<election::Candidate> {
         match &self.state {
             State::Backup(backup) => backup.master,
-            _ => None,
+            State::Init | State::Master(_) | State::Fault { .. } | State::Stopped => None,
         }
     }
 
