@@ -13,6 +13,13 @@ use crate::{Node, Process, wait::becomes_true};
 /// Filter for VRRP advertisements of either family.
 pub const VRRP: &str = "(ip proto 112 or ip6 proto 112)";
 
+/// Filter for the advertisements with priority 0 that a master sends when it stops.
+pub const RELEASES: &str = "((ip proto 112 and ip[22] == 0) or (ip6 proto 112 and ip6[42] == 0))";
+
+/// Filter for unasked announcements: gratuitous ARP and neighbour advertisements to all nodes.
+pub const GRATUITOUS: &str = "((arp and arp[14:4] == arp[24:4]) or \
+     (icmp6 and ip6[40] == 136 and ether dst 33:33:00:00:00:01))";
+
 /// Filter for what tells neighbours where an address is: ARP and neighbour advertisements.
 pub const ANNOUNCEMENTS: &str = "(arp or (icmp6 and ip6[40] == 136))";
 

@@ -43,14 +43,17 @@
 
 mod capture;
 mod namespace;
+mod pair;
+mod pairing;
 mod peer;
 mod probe;
 mod process;
 mod topology;
 mod wait;
 
-pub use capture::{ANNOUNCEMENTS, Capture, Packet, VRRP};
+pub use capture::{ANNOUNCEMENTS, Capture, GRATUITOUS, Packet, RELEASES, VRRP};
 pub use namespace::{Namespace, in_namespace};
+pub use pair::{Pair, Side};
 pub use peer::{Notifications, Peer, Software};
 pub use probe::{Prober, Reachability};
 pub use process::Process;

@@ -53,8 +53,7 @@ impl Namespace {
             "",
         );
         namespace.ip("link set lo up");
-        // Addresses are usable at once and only those that a test gives.
-        namespace.set_sysctl("net/ipv6/conf/default/accept_dad", "0");
+        // Interfaces have only the addresses that a test gives them.
         namespace.set_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");
         namespace
     }

@@ -114,6 +114,16 @@ impl Peer {
     #[track_caller]
     pub fn stop(&mut self, within: Duration) -> ExitStatus {
         self.begin_stop();
+        self.wait(within)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When it still runs after `within`.
+    #[track_caller]
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
         self.process.wait(within)
     }
 
@@ -221,5 +231,18 @@ impl Notifications {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.node.lines(Self::FILE)
+    }
+
+    /// The states reported so far for an instance or a sync group, in their order.
+    #[must_use]
+    pub fn states_of(&self, name: &str) -> Vec<String> {
+        let lines = self.lines();
+        let words = lines.iter().map(|line| line.split(' ').collect::<Vec<_>>());
+        words
+            .filter_map(|words| match words[..] {
+                [_, found, state, _] if found == name => Some(state.to_owned()),
+                _ => None,
+            })
+            .collect()
     }
 }

@@ -80,13 +80,23 @@ impl Prober {
         prober
     }
 
-    /// How many answers came so far: "it answers again" is a growing number.
-    #[must_use]
-    pub fn answers(&self) -> u64 {
+    fn answers(&self) -> u64 {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// Ends probing, a second after the last request at the latest, and says what was seen.
+    /// Waits until it answers from now on: ten more answers.
+    ///
+    /// # Panics
+    ///
+    /// When they do not come within ten seconds.
+    #[track_caller]
+    pub fn wait_for_answers(&self) {
+        let enough = self.answers() + 10;
+        let answered = becomes_true(Duration::from_secs(10), || self.answers() >= enough);
+        assert!(answered, "the probed address does not answer");
+    }
+
+    /// Ends probing and says what was seen.
     ///
     /// # Panics
     ///

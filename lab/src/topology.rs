@@ -290,7 +290,9 @@ impl Lan {
         ));
         let mut lines = format!("link set {interface} up\n");
         for address in addresses {
-            lines.push_str(&format!("address add {address} dev {interface}\n"));
+            // Usable at once: nobody else on this network can have it.
+            let option = if address.contains(':') { "nodad" } else { "" };
+            lines.push_str(&format!("address add {address} dev {interface} {option}\n"));
         }
         node.namespace().ip(&lines);
         Cable {

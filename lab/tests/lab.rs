@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use lab::{
-    ANNOUNCEMENTS, Cable, Capture, Lab, Node, Notifications, Peer, Prober, Software, VRRP,
-    in_namespace, wait_until,
-};
+use lab::{ANNOUNCEMENTS, Lab, Pair, Peer, Prober, Software, VRRP, in_namespace, wait_until};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 100));
 
@@ -23,10 +20,11 @@ const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 100));
     ignore = "lab: needs root and network namespaces"
 )]
 fn a_stopped_keepalived_hands_its_address_over_within_its_skew() {
-    let pair = Pair::new("graceful");
-    let prober = pair.probe();
+    let pair = keepalived_pair("graceful");
+    let (a, _b) = start_keepaliveds(&pair);
+    let prober = pair.probe(VIP);
 
-    pair.a.peer.begin_stop();
+    a.begin_stop();
     wait_for_takeover(&pair, &prober);
     let seen = prober.stop();
 
@@ -35,7 +33,7 @@ fn a_stopped_keepalived_hands_its_address_over_within_its_skew() {
         seen.longest_gap > ms(20) && seen.longest_gap < ms(300),
         "{seen:?}"
     );
-    assert!(pair.b.node.holds(VIP) && !pair.a.node.holds(VIP));
+    pair.wait_for_b(&[VIP], secs(5));
 }
 
 #[test]
@@ -44,11 +42,12 @@ fn a_stopped_keepalived_hands_its_address_over_within_its_skew() {
     ignore = "lab: needs root and network namespaces"
 )]
 fn a_crashed_keepalived_is_followed_after_the_master_down_interval() {
-    let mut pair = Pair::new("crash");
-    let prober = pair.probe();
+    let pair = keepalived_pair("crash");
+    let (mut a, _b) = start_keepaliveds(&pair);
+    let prober = pair.probe(VIP);
 
     // In this order nothing is left that could see the carrier go and clean up.
-    pair.a.peer.crash();
+    a.crash();
     pair.a.cable.cut();
     wait_for_takeover(&pair, &prober);
     let seen = prober.stop();
@@ -59,43 +58,7 @@ fn a_crashed_keepalived_is_followed_after_the_master_down_interval() {
         seen.longest_gap > ms(200) && seen.longest_gap < ms(900),
         "{seen:?}"
     );
-    assert!(pair.a.node.holds(VIP), "a crash cleans nothing up");
-}
-
-#[test]
-#[cfg_attr(
-    not(feature = "lab"),
-    ignore = "lab: needs root and network namespaces"
-)]
-fn a_frozen_keepalived_comes_back_to_a_new_master_and_takes_the_address_again() {
-    let pair = Pair::new("freeze");
-
-    pair.a.peer.freeze();
-    wait_until("b holds the address", secs(5), || pair.b.node.holds(VIP));
-    assert!(pair.a.node.holds(VIP), "a frozen node cannot let go");
-    pair.a.peer.thaw();
-
-    wait_until("b gave the address back", secs(5), || {
-        !pair.b.node.holds(VIP)
-    });
-    assert!(pair.a.node.holds(VIP));
-}
-
-#[test]
-#[cfg_attr(
-    not(feature = "lab"),
-    ignore = "lab: needs root and network namespaces"
-)]
-fn a_restored_cable_lets_the_better_node_take_over_again() {
-    let pair = Pair::new("cable");
-
-    pair.a.cable.cut();
-    wait_until("b holds the address", secs(5), || pair.b.node.holds(VIP));
-    wait_until("a saw its carrier go", secs(5), || !pair.a.node.holds(VIP));
-    pair.a.cable.restore();
-
-    wait_until("a holds the address", secs(5), || pair.a.node.holds(VIP));
-    wait_until("b gave it back", secs(5), || !pair.b.node.holds(VIP));
+    assert!(pair.a.holds(&[VIP]), "a crash cleans nothing up");
 }
 
 #[test]
@@ -104,22 +67,18 @@ fn a_restored_cable_lets_the_better_node_take_over_again() {
     ignore = "lab: needs root and network namespaces"
 )]
 fn a_capture_on_the_bridge_shows_every_frame_and_keepalived_s_are_flawless() {
-    let lab = Lab::new("capture");
-    let lan = lab.lan("lan");
-    let mut capture = Capture::start(lan.node(), "br0", &format!("{VRRP} or {ANNOUNCEMENTS}"));
-    let node = lab.node("a");
-    lan.connect(&node, "eth0", &["192.0.2.1/24"]);
-    let mut peer = Peer::start(Software::Keepalived, &node, &configuration(200, None));
+    let mut pair = keepalived_pair("capture");
+    let mut a = pair.a.start(&pair.a.instance(&body(200)));
 
     wait_until("three advertisements", secs(10), || {
-        capture.packets(VRRP).len() >= 3
+        pair.capture.packets(VRRP).len() >= 3
     });
-    assert!(peer.stop(secs(10)).success());
-    capture.stop();
+    assert!(a.stop(secs(10)).success());
+    pair.capture.stop();
 
-    capture.assert_flawless(VRRP);
-    capture.assert_flawless(ANNOUNCEMENTS);
-    let adverts = capture.packets(VRRP);
+    pair.capture.assert_flawless(VRRP);
+    pair.capture.assert_flawless(ANNOUNCEMENTS);
+    let adverts = pair.capture.packets(VRRP);
     assert!(
         adverts[0]
             .text
@@ -136,7 +95,7 @@ fn a_capture_on_the_bridge_shows_every_frame_and_keepalived_s_are_flawless() {
     );
     let gap = adverts[1].at.checked_sub(adverts[0].at).unwrap();
     assert!(gap > ms(50) && gap < ms(500), "{gap:?}");
-    assert_eq!(capture.packets("arp").len(), 5);
+    assert_eq!(pair.capture.packets("arp").len(), 5);
 }
 
 #[test]
@@ -145,27 +104,18 @@ fn a_capture_on_the_bridge_shows_every_frame_and_keepalived_s_are_flawless() {
     ignore = "lab: needs root and network namespaces"
 )]
 fn a_notify_script_writes_its_arguments_down() {
-    let lab = Lab::new("notify");
-    let lan = lab.lan("lan");
-    let node = lab.node("a");
-    lan.connect(&node, "eth0", &["192.0.2.1/24"]);
-    let notifications = Notifications::new(&node);
+    let pair = keepalived_pair("notify");
+    let mut a = pair.a.start(&pair.a.instance(&body(200)));
 
-    let mut peer = Peer::start(
-        Software::Keepalived,
-        &node,
-        &configuration(200, Some(&notifications)),
-    );
-    wait_until("the script ran for MASTER", secs(10), || {
-        notifications
-            .lines()
-            .contains(&"INSTANCE VI_1 MASTER 200".to_owned())
-    });
-    peer.stop(secs(10));
+    pair.a.wait_for_state("MASTER", secs(10));
+    a.stop(secs(10));
 
+    let lines = pair.a.notifications.lines();
+    assert_eq!(lines.first().unwrap(), "INSTANCE VI_1 BACKUP 200");
+    assert_eq!(lines.last().unwrap(), "INSTANCE VI_1 STOP 200");
     assert_eq!(
-        notifications.lines().last().unwrap(),
-        "INSTANCE VI_1 STOP 200"
+        pair.a.notifications.states_of("VI_1"),
+        ["BACKUP", "MASTER", "STOP"]
     );
 }
 
@@ -210,84 +160,34 @@ fn each_thread_has_a_nameless_namespace_of_its_own() {
     });
 }
 
-/// Two nodes with keepalived and a client on one network; `a`, priority 200, is master.
-struct Pair {
-    a: Side,
-    b: Side,
-    client: Node,
-    _lab: Lab,
-}
-
-struct Side {
-    node: Node,
-    cable: Cable,
-    peer: Peer,
-}
-
-impl Pair {
-    fn new(name: &str) -> Self {
-        let lab = Lab::new(name);
-        let lan = lab.lan("lan");
-        let side = |name, address, priority| {
-            let node = lab.node(name);
-            let cable = lan.connect(&node, "eth0", &[address]);
-            let notifications = Notifications::new(&node);
-            let conf = configuration(priority, Some(&notifications));
-            let peer = Peer::start(Software::Keepalived, &node, &conf);
-            (Side { node, cable, peer }, notifications)
-        };
-        let (a, _) = side("a", "192.0.2.1/24", 200);
-        wait_until("a holds the address", secs(10), || a.node.holds(VIP));
-        let (b, notifications) = side("b", "192.0.2.2/24", 100);
-        wait_until("b is backup", secs(10), || {
-            notifications.lines() == ["INSTANCE VI_1 BACKUP 100"]
-        });
-        let client = lab.node("client");
-        lan.connect(&client, "eth0", &["192.0.2.9/24"]);
-        Self {
-            a,
-            b,
-            client,
-            _lab: lab,
-        }
-    }
-
-    fn probe(&self) -> Prober {
-        Prober::start(&self.client, VIP, ms(2))
-    }
+/// Keepalived on both sides; the first, with priority 200, is master.
+fn start_keepaliveds(pair: &Pair) -> (Peer, Peer) {
+    let a = pair.a.start(&pair.a.instance(&body(200)));
+    pair.wait_for_a(&[VIP], secs(10));
+    let b = pair.b.start(&pair.b.instance(&body(100)));
+    pair.b.wait_for_state("BACKUP", secs(10));
+    (a, b)
 }
 
 /// Waits until the address has moved to `b` and answers from there.
 fn wait_for_takeover(pair: &Pair, prober: &Prober) {
-    wait_until("b holds the address", secs(5), || pair.b.node.holds(VIP));
-    let answers = prober.answers();
-    wait_until("the address answers", secs(5), || {
-        prober.answers() > answers + 10
-    });
+    wait_until("b holds the address", secs(5), || pair.b.holds(&[VIP]));
+    prober.wait_for_answers();
 }
 
-fn configuration(priority: u8, notifications: Option<&Notifications>) -> String {
-    let notify =
-        notifications.map_or_else(String::new, |found| format!("notify {}", found.script()));
+fn body(priority: u8) -> String {
     format!(
-        "global_defs {{
-            script_user root
-            enable_script_security
-            vrrp_version 3
-            vrrp_garp_master_delay 0
-        }}
-        vrrp_instance VI_1 {{
-            interface eth0
-            virtual_router_id 51
-            priority {priority}
-            advert_int 0.1
-            virtual_ipaddress {{
-                192.0.2.100/24
-            }}
-            {notify}
-        }}
-        "
+        "version 3
+        priority {priority}
+        advert_int 0.1
+        virtual_ipaddress {{
+            192.0.2.100/24
+        }}"
     )
+}
+
+fn keepalived_pair(name: &str) -> Pair {
+    Pair::new(name, Software::Keepalived, Software::Keepalived)
 }
 
 fn ms(millis: u64) -> Duration {
