@@ -104,6 +104,24 @@ pub enum AdvertiserError {
         #[source]
         source: io::Error,
     },
+    /// Not every destination could be sent to; the others were.
+    #[error(
+        "cannot send to {to} on {interface} ({failed} of {tried} destinations failed){}",
+        firewall_hint(source)
+    )]
+    Send {
+        /// The first destination that failed.
+        to: IpAddr,
+        /// Where.
+        interface: Arc<str>,
+        /// How many failed.
+        failed: usize,
+        /// How many there were.
+        tried: usize,
+        /// The system's answer for the first.
+        #[source]
+        source: io::Error,
+    },
     /// The system refused for another reason.
     #[error("cannot {operation} on {interface}")]
     Io {
@@ -128,6 +146,16 @@ impl AdvertiserError {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::NoSuchInterface { .. })
+    }
+}
+
+/// Linux answers a packet that a rule drops on its way out with "operation not permitted", which
+/// sends people looking for a missing capability.
+fn firewall_hint(source: &io::Error) -> &'static str {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        ": a firewall rule of this host drops outgoing packets of protocol 112"
+    } else {
+        ""
     }
 }
 

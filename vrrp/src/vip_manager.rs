@@ -73,6 +73,19 @@ pub enum VipError {
         #[source]
         source: io::Error,
     },
+    /// The interface takes no IPv6 addresses.
+    #[error(
+        "cannot {operation} {vip}: IPv6 is disabled on {interface}, set the sysctl \
+         net.ipv6.conf.{interface}.disable_ipv6 to 0"
+    )]
+    Ipv6Disabled {
+        /// What was tried.
+        operation: &'static str,
+        /// The first address refused.
+        vip: String,
+        /// Its interface.
+        interface: Arc<str>,
+    },
     /// The system refused for another reason.
     #[error("cannot {operation} {vip} ({failed} of {tried} addresses failed)")]
     Refused {
