@@ -218,6 +218,17 @@ impl Driver {
                     let happening = Happening::Group { name, from, to };
                     self.lanes.push(by, Work::Tell(happening));
                 }
+                NodeOutput::UnknownVrid {
+                    interface,
+                    vrid,
+                    from,
+                } => {
+                    self.lanes.tell(Happening::UnknownVrid {
+                        interface,
+                        vrid,
+                        from,
+                    });
+                }
             }
         }
     }

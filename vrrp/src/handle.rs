@@ -10,7 +10,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     Change, ConfigError, Counters, Event, Family, FaultCause, Input, Priority, Rejections, Role,
-    RouterConfig, Tracked, TrackerState, Vip, VirtualRouter, driver::Command, election::Candidate,
+    RouterConfig, Tracked, TrackerState, Vip, VirtualRouter, Vrid, driver::Command,
+    election::Candidate,
 };
 
 /// A running node, made by [`spawn`](crate::spawn).
@@ -45,6 +46,16 @@ pub enum Happening {
         from: Role,
         /// The role it has.
         to: Role,
+    },
+    /// An advertisement arrived for a virtual router that the node has not; told at most once a
+    /// minute for each.
+    UnknownVrid {
+        /// The interface it arrived on.
+        interface: Arc<str>,
+        /// The virtual router it is for.
+        vrid: Vrid,
+        /// Who sent it.
+        from: IpAddr,
     },
 }
 

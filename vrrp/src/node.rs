@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     ConfigError, ConfigProblem, Event, Family, GroupOutput, Input, Links, Output, Received, Role,
-    RouterConfig, SyncGroup, Tracked, TrackerState, Vip, VirtualRouter, Vrid,
+    RouterConfig, SyncGroup, Tracked, TrackerState, Vip, VirtualRouter, Vrid, router::is_news,
 };
 
 /// Which router of a node; never used again for another one.
@@ -82,6 +82,16 @@ pub enum NodeOutput {
         /// The role it has.
         to: Role,
     },
+    /// An advertisement arrived for a virtual router that is not ours. Told at most once a minute
+    /// for each; [`Node::unknown_vrids`] counts them all.
+    UnknownVrid {
+        /// The interface it arrived on.
+        interface: Arc<str>,
+        /// The virtual router it is for.
+        vrid: Vrid,
+        /// Who sent it.
+        from: IpAddr,
+    },
 }
 
 /// What a change of configuration did to a router.
@@ -108,6 +118,7 @@ pub struct Node {
     links: Option<Links>,
     next_id: u32,
     unknown_vrids: u64,
+    unknown_told_at: BTreeMap<(Arc<str>, Family, Vrid), Option<Instant>>,
     work: VecDeque<(RouterId, Input)>,
     outputs: VecDeque<NodeOutput>,
 }
@@ -196,7 +207,7 @@ impl Node {
                 let wire = (interface, Family::of(received.from), received.advert.vrid());
                 match self.id_by_wire.get(&wire) {
                     Some(id) => self.work.push_back((*id, Input::Advert(received))),
-                    None => self.unknown_vrids += 1,
+                    None => self.on_unknown(wire, received.from, now),
                 }
             }
             NodeInput::Links(links) => self.on_links(links),
@@ -397,6 +408,18 @@ impl Node {
             if let Some(at) = old {
                 self.deadlines.remove(&(at, id));
             }
+        }
+    }
+
+    fn on_unknown(&mut self, wire: (Arc<str>, Family, Vrid), from: IpAddr, now: Instant) {
+        self.unknown_vrids += 1;
+        let (interface, _, vrid) = wire.clone();
+        if is_news(self.unknown_told_at.entry(wire).or_default(), now) {
+            self.outputs.push_back(NodeOutput::UnknownVrid {
+                interface,
+                vrid,
+                from,
+            });
         }
     }
 

@@ -220,7 +220,7 @@ impl VirtualRouter {
 /// Trouble of one kind is told once in this time; the counters have it all.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(60);
 
-fn is_news(told_at: &mut Option<Instant>, now: Instant) -> bool {
+pub(crate) fn is_news(told_at: &mut Option<Instant>, now: Instant) -> bool {
     let news = told_at.is_none_or(|at| now - at >= TROUBLE_PAUSE);
     if news {
         *told_at = Some(now);

@@ -114,6 +114,11 @@ impl Lanes {
         }
     }
 
+    /// Tells what is no router's at once.
+    pub(super) fn tell(&self, happening: Happening) {
+        tell(&self.events, &self.roles, happening);
+    }
+
     pub(super) async fn result(&mut self) -> (RouterId, Input) {
         match self.results.recv().await {
             Some(result) => result,
