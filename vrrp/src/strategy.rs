@@ -7,21 +7,14 @@
 //! use vrrp::{Advertisement, strategy};
 //!
 //! proptest! {
-//!     # fn hidden(advert in strategy::advertisement()) { never_longer_than_a_jumbo_frame(advert) }
-//!     # /*
-//!     #[test]
-//!     # */
-//!     fn never_longer_than_a_jumbo_frame(advert in strategy::advertisement()) {
+//!     fn fits_a_jumbo_frame(advert in strategy::advertisement()) {
 //!         prop_assert!(advert.wire_len() < 9000);
 //!     }
 //! }
-//! # never_longer_than_a_jumbo_frame();
+//! fits_a_jumbo_frame();
 //! ```
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::{collection, option, prelude::*};
 
@@ -102,7 +95,7 @@ pub fn advertisement_v2() -> impl Strategy<Value = Advertisement> + Clone {
     (
         vrid(),
         priority(),
-        Arc::new(interval(Version::V2)),
+        interval(Version::V2),
         addresses(Family::V4),
         authentication(),
     )
@@ -114,15 +107,11 @@ pub fn advertisement_v2() -> impl Strategy<Value = Advertisement> + Clone {
 
 /// Any advertisement of version 3 with addresses of a family.
 pub fn advertisement_v3(family: Family) -> impl Strategy<Value = Advertisement> + Clone {
-    (
-        vrid(),
-        priority(),
-        Arc::new(interval(Version::V3)),
-        addresses(family),
-    )
-        .prop_map(|(vrid, priority, interval, addresses)| {
+    (vrid(), priority(), interval(Version::V3), addresses(family)).prop_map(
+        |(vrid, priority, interval, addresses)| {
             Advertisement::v3(vrid, priority, interval, addresses).expect("at most 40.95 s")
-        })
+        },
+    )
 }
 
 /// Any virtual address of either family, with an interface or without.

@@ -1,0 +1,3 @@
+//! The bodies of the fuzz targets: ordinary functions, so that tests on stable run them too.
+
+pub mod advert;
