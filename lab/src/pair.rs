@@ -108,11 +108,11 @@ impl Pair {
             .packets(&format!("ether src {} and {filter}", side.hardware_address))
     }
 
-    /// Probes an address from the client, every two milliseconds.
+    /// Probes an address from the client, every millisecond.
     #[must_use]
     #[track_caller]
     pub fn probe(&self, vip: IpAddr) -> Prober {
-        Prober::start(&self.client, vip, Duration::from_millis(2))
+        Prober::start(&self.client, vip, Duration::from_millis(1))
     }
 }
 

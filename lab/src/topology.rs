@@ -190,6 +190,17 @@ impl Node {
         path
     }
 
+    /// Removes a file.
+    ///
+    /// # Panics
+    ///
+    /// When it is not there.
+    #[track_caller]
+    pub fn remove(&self, file: &str) {
+        let path = self.path(file);
+        fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
     /// What a file of this node holds, line by line; nothing when there is no such file.
     #[must_use]
     pub fn lines(&self, file: &str) -> Vec<String> {
