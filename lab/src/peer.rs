@@ -153,18 +153,6 @@ impl Peer {
         self.process.signal_group(Signal::SIGCONT);
     }
 
-    /// Which daemon it is.
-    #[must_use]
-    pub fn software(&self) -> Software {
-        self.software
-    }
-
-    /// The node it runs on.
-    #[must_use]
-    pub fn node(&self) -> &Node {
-        &self.node
-    }
-
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
