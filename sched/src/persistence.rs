@@ -65,7 +65,7 @@ impl Persistence {
 
 /// How long a template that came due lives on while a connection made from it exists. From then
 /// on it is also the timeout to which a use of the template sets it, as in the kernel.
-const CONTROLLED_TIMEOUT: Duration = Duration::from_secs(60);
+const CONTROLLED_SECS: u64 = 60;
 
 /// Names a template; valid until it expires, which it does not while a connection refers to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,8 +159,9 @@ impl Templates {
         self.deadlines.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Removes one template that is due and returns its server; `None` when no more is due.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<ServerId> {
+    /// Removes one template that is due by `now`, and returns its server and when it was due;
+    /// `None` when no more is due.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<(ServerId, Instant)> {
         while let Some(Reverse((at, id))) = self.deadlines.peek().copied()
             && at <= now
         {
@@ -168,9 +169,8 @@ impl Templates {
             let Some(template) = self.get_mut(id) else {
                 continue;
             };
-            if template.expires_at <= now && template.connections > 0 {
-                template.timeout = CONTROLLED_TIMEOUT;
-                template.expires_at = now + CONTROLLED_TIMEOUT;
+            if template.connections > 0 {
+                template.prolong_beyond(now);
             }
             let (server, expires_at) = (template.server, template.expires_at);
             if expires_at > now {
@@ -182,7 +182,7 @@ impl Templates {
                 *place = None;
             }
             self.free.push(id.0);
-            return Some(server);
+            return Some((server, expires_at));
         }
         None
     }
@@ -193,6 +193,17 @@ impl Templates {
 
     fn get_mut(&mut self, id: TemplateId) -> Option<&mut Template> {
         self.slots.get_mut(index(id.0))?.as_mut()
+    }
+}
+
+impl Template {
+    /// Prolongs a template that came due, as often as a look at each of its deadlines would have.
+    fn prolong_beyond(&mut self, now: Instant) {
+        if let Some(late) = now.checked_duration_since(self.expires_at) {
+            let periods = late.as_secs() / CONTROLLED_SECS + 1;
+            self.expires_at += Duration::from_secs(periods * CONTROLLED_SECS);
+            self.timeout = Duration::from_secs(CONTROLLED_SECS);
+        }
     }
 }
 

@@ -183,7 +183,7 @@ impl Servers {
                 self.set_place(
                     id,
                     Place::Idle {
-                        forget_at: now + TRASH_PERIOD,
+                        forget_at: at + TRASH_PERIOD,
                     },
                 );
                 continue;

@@ -344,6 +344,7 @@ impl Service {
 
     /// Counts a connection out: it has left the connection table.
     pub fn expire(&mut self, connection: Connection, now: Instant) {
+        self.handle_timeout(now);
         self.change(connection.server, now, |server, rules| {
             let counter = if connection.active {
                 &mut server.active
@@ -379,8 +380,8 @@ impl Service {
     /// Does what is due by `now`: expires templates, forgets removed servers, lets the scheduler
     /// do its own. Does nothing if called early.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(server) = self.templates.expire(now) {
-            self.change(server, now, |server, rules| {
+        while let Some((server, at)) = self.templates.expire(now) {
+            self.change(server, at, |server, rules| {
                 server.templates = server.templates.saturating_sub(1);
                 server.overloaded = rules.overload.after_close(server);
             });

@@ -145,3 +145,98 @@ impl Scheduler for Maglev {
         self.fill(servers);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Rules, ServerSettings, Service};
+
+    // The numbers in these tests were taken from a kernel.
+
+    #[test]
+    fn the_hashes_of_a_server_are_the_kernels() {
+        for (host, first, second) in [
+            (1, 0x439c_0cbe, 0x97b3_dc47),
+            (2, 0xa1cf_683b, 0xfa5d_46df),
+            (3, 0x2cdf_0afa, 0xedeb_33d0),
+        ] {
+            let ip = [10, 0, 0, host].into();
+            assert_eq!(hash::maglev(FIRST_KEY, ip, 80, 0), first);
+            assert_eq!(hash::maglev(SECOND_KEY, ip, 80, 0), second);
+        }
+    }
+
+    #[test]
+    fn the_table_is_the_kernels_slot_by_slot() {
+        let (counts, checksum) = table(&[1, 1, 1]);
+        assert_eq!((counts, checksum), (vec![1364, 1364, 1365], 0x88fc_9da2));
+        let (counts, checksum) = table(&[1, 2, 3]);
+        assert_eq!((counts, checksum), (vec![682, 1364, 2047], 0x8a26_aec8));
+    }
+
+    #[test]
+    fn weights_far_apart_keep_at_least_one_turn_and_weight_0_has_none() {
+        assert_eq!(table(&[0, 1, 1000]).0, [0, 64, 4029]);
+        assert_eq!(table(&[0, 0]).0, [0, 0]);
+    }
+
+    #[test]
+    fn a_server_that_leaves_moves_four_of_the_others_slots() {
+        let servers = service(&[1, 1, 1]);
+        let mut maglev = Maglev::new(MaglevTable::default());
+        maglev.fill(servers.servers());
+        let before = maglev.slots.clone();
+        let mut servers = servers;
+        let left = servers.remove_server(address(2), now()).unwrap();
+        maglev.fill(servers.servers());
+        let others = before
+            .iter()
+            .zip(&maglev.slots)
+            .filter(|(before, _)| **before != Some(left));
+        assert_eq!(others.clone().count(), 2729);
+        assert_eq!(others.filter(|(before, after)| before != after).count(), 4);
+    }
+
+    /// Slots of each server, in the order in which they are added, and a CRC-32 of their places
+    /// in the list, slot by slot.
+    fn table(weights: &[u32]) -> (Vec<usize>, u32) {
+        let service = service(weights);
+        let mut maglev = Maglev::new(MaglevTable::default());
+        maglev.fill(service.servers());
+        let place = |id: ServerId| {
+            service
+                .servers()
+                .iter()
+                .position(|it| it.id() == id)
+                .unwrap()
+        };
+        let places: Vec<usize> = maglev.slots.iter().flatten().map(|id| place(*id)).collect();
+        let count = |place| places.iter().filter(|it| **it == place).count();
+        let counts = (0..weights.len()).rev().map(count).collect();
+        let checksum = places.iter().fold(u32::MAX, |crc, place| {
+            (0..8).fold(crc ^ u32::try_from(*place).unwrap(), |crc, _| {
+                (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+            })
+        });
+        (counts, !checksum)
+    }
+
+    fn service(weights: &[u32]) -> Service {
+        let mut service = Service::new(Kind::Mh, Rules::default(), now());
+        for (host, weight) in (1..).zip(weights) {
+            service
+                .add_server(address(host), ServerSettings::new(*weight), now())
+                .unwrap();
+        }
+        service
+    }
+
+    fn address(host: u8) -> std::net::SocketAddr {
+        ([10, 0, 0, host], 80).into()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an arbitrary moment")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+}
