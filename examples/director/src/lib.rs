@@ -1,1 +1,9 @@
 //! The reference daemon: keepalived.conf in, failover and load balancing out.
+
+pub mod conf;
+pub mod control;
+pub mod host;
+pub mod log;
+pub mod run;
+pub mod script;
+mod sys;

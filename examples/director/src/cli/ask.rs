@@ -1,0 +1,67 @@
+//! `director status`, `reload` and `stop`: what a running daemon is asked.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use director::control::{Ask, DEFAULT_PATH, client, status::Status};
+use director::log::chain;
+
+/// Where the daemon answers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Socket {
+    /// The control socket of the daemon.
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
+    control: PathBuf,
+}
+
+/// Shows the state of a running daemon.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowStatus {
+    #[command(flatten)]
+    socket: Socket,
+    /// Form of the answer.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl ShowStatus {
+    pub(super) fn run(self) -> ExitCode {
+        report(
+            client::ask(&self.socket.control, Ask::Status).map(|answer| match self.format {
+                Format::Json => format!("{answer:#}\n"),
+                Format::Text => serde_json::from_value::<Status>(answer).map_or_else(
+                    |error| format!("the daemon is of another version: {error}\n"),
+                    |status| status.to_string(),
+                ),
+            }),
+        )
+    }
+}
+
+impl Socket {
+    /// Asks and prints the answer. Exits with 0 if it was done, 1 if not.
+    pub(super) fn ask(self, ask: Ask) -> ExitCode {
+        let answer = client::ask(&self.control, ask);
+        report(answer.map(|answer| format!("{}\n", answer.as_str().unwrap_or("done"))))
+    }
+}
+
+fn report(answer: Result<String, client::AskError>) -> ExitCode {
+    let written = match &answer {
+        Ok(text) => io::stdout().write_all(text.as_bytes()),
+        Err(error) => writeln!(io::stderr(), "{}", chain(error)),
+    };
+    match (answer, written) {
+        (Ok(_), Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,40 @@
+//! `director run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use director::{host::Host, log, run};
+
+/// Runs the daemon.
+///
+/// SIGHUP reads the file again, SIGTERM leaves gracefully. Exits with 0 after a graceful stop, 1 if
+/// the file has errors, 2 if it cannot be read, 3 if the system does not allow what is needed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Form of the log, which goes to standard error. RUST_LOG chooses what is in it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: log::Format,
+    /// The socket on which the daemon answers `director status`, `reload` and `stop`.
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// Warns of keywords that are not done yet, and leaves them out, where it would refuse the file.
+    #[arg(long)]
+    lenient: bool,
+    /// The id that lines with `@ID` are for; by default the first label of the host's name.
+    #[arg(short = 'i', long, value_name = "ID")]
+    config_id: Option<String>,
+}
+
+impl Run {
+    pub(super) fn run(self) -> ExitCode {
+        log::start(self.log_format);
+        let mut options = run::Options::new(self.file);
+        options.control = self.control;
+        options.reading.lenient = self.lenient;
+        options.reading.config_id = self.config_id;
+        run::run(&options, &Host)
+    }
+}

@@ -1,0 +1,220 @@
+//! The control socket: how `director status`, `reload` and `stop` speak with a running daemon.
+//!
+//! A Unix stream socket. A client writes one JSON object a line, `{"request":"status"}`, and gets
+//! one line for each: `{"ok":true,"result":…}` or `{"ok":false,"error":"…"}`. Only root, or the user
+//! the daemon runs as, may connect.
+
+use std::future;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tracing::debug;
+
+pub mod client;
+pub mod status;
+
+/// Where the daemon listens and its commands ask if they are told nothing else.
+pub const DEFAULT_PATH: &str = "/run/director.sock";
+
+/// The longest request, in bytes; a longer one ends the connection.
+const LONGEST_REQUEST: u64 = 64 * 1024;
+
+/// How long a client may take between two requests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a client asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Ask {
+    /// The state of everything: [`status::Status`].
+    Status,
+    /// Read the configuration file again.
+    Reload,
+    /// Leave gracefully.
+    Stop,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) ask: Ask,
+    reply: oneshot::Sender<Result<Value, String>>,
+}
+
+impl Request {
+    pub(crate) fn answer(self, result: Result<String, String>) {
+        // The client may have gone.
+        drop(self.reply.send(result.map(Value::String)));
+    }
+
+    pub(crate) fn answer_status(self, status: Option<vrrp::NodeStatus>) {
+        let result = status
+            .ok_or_else(|| String::from("VRRP has ended"))
+            .and_then(|status| {
+                serde_json::to_value(status::Status::from(&status))
+                    .map_err(|error| error.to_string())
+            });
+        drop(self.reply.send(result));
+    }
+}
+
+/// Why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// Somebody answers there.
+    #[error(
+        "another daemon answers on {}: stop it, or give this one another socket with --control",
+        path.display()
+    )]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The file cannot be made.
+    #[error("cannot listen on {}: choose another path with --control", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The daemon's end of the socket. Dropping it removes the file.
+#[derive(Debug)]
+pub(crate) struct Control {
+    path: PathBuf,
+    requests: mpsc::Receiver<Request>,
+    listener: AbortHandle,
+}
+
+impl Control {
+    /// Listens, in place of a daemon that left its socket behind.
+    pub(crate) fn listen(path: &Path) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(ListenError::InUse {
+                path: path.to_owned(),
+            });
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
+        let (sender, requests) = mpsc::channel(16);
+        let listener = tokio::spawn(accept(listener, sender)).abort_handle();
+        Ok(Self {
+            path: path.to_owned(),
+            requests,
+            listener,
+        })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.listener.abort();
+        // Nobody is harmed by a file that stays.
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+/// The next request; never, without a socket. Cancel safe.
+pub(crate) async fn next(control: Option<&mut Control>) -> Request {
+    let next = match control {
+        Some(control) => control.requests.recv().await,
+        None => None,
+    };
+    match next {
+        Some(request) => request,
+        None => future::pending().await,
+    }
+}
+
+async fn accept(listener: UnixListener, requests: mpsc::Sender<Request>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let requests = requests.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = serve(stream, &requests).await {
+                        debug!(%error, "a client of the control socket was cut off");
+                    }
+                });
+            }
+            Err(error) => {
+                debug!(%error, "cannot accept a client of the control socket");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut read).take(LONGEST_REQUEST);
+        let length = timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await??;
+        if length == 0 {
+            return Ok(());
+        }
+        let whole = line.ends_with(b"\n");
+        let answer = match serde_json::from_slice(&line) {
+            Ok(ask) => ask_daemon(ask, requests).await,
+            Err(error) => Err(format!(
+                "not a request: {error}; expected {{\"request\":\"status\"}} or reload, stop"
+            )),
+        };
+        let answer = match answer {
+            Ok(result) => serde_json::json!({ "ok": true, "result": result }),
+            Err(error) => serde_json::json!({ "ok": false, "error": error }),
+        };
+        write.write_all(format!("{answer}\n").as_bytes()).await?;
+        if !whole {
+            return Ok(());
+        }
+    }
+}
+
+async fn ask_daemon(ask: Ask, requests: &mpsc::Sender<Request>) -> Result<Value, String> {
+    let (reply, answer) = oneshot::channel();
+    let gone = || String::from("the daemon is stopping");
+    requests
+        .send(Request { ask, reply })
+        .await
+        .map_err(|_| gone())?;
+    answer.await.unwrap_or_else(|_| Err(gone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_word_and_nothing_else() {
+        let ask = |text: &str| serde_json::from_str::<Ask>(text).ok();
+        assert_eq!(ask(r#"{"request":"status"}"#), Some(Ask::Status));
+        assert_eq!(ask(r#"{"request":"stop"}"#), Some(Ask::Stop));
+        assert_eq!(ask(r#"{"request":"dance"}"#), None);
+        assert_eq!(ask(r#"{"request":"stop","now":true}"#), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! The commands' end of the control socket.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Ask;
+
+/// How long the daemon may take to answer; a reload takes well under a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// Nobody listens there.
+    #[error("no daemon answers on {}: is it running, with this --control, and may you ask it?",
+            path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the daemon did not answer")]
+    Broken(#[from] io::Error),
+    /// The daemon says no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Done { result: Value },
+    Refused { error: String },
+}
+
+/// Asks the daemon behind a socket and waits for its answer.
+///
+/// # Errors
+/// Nobody answers, or the daemon refuses.
+pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
+    let mut stream = UnixStream::connect(path).map_err(|source| AskError::Unreachable {
+        path: path.to_owned(),
+        source,
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let request = serde_json::to_string(&ask).map_err(io::Error::from)?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    match serde_json::from_str(&line).map_err(io::Error::from)? {
+        Answer::Done { result } => Ok(result),
+        Answer::Refused { error } => Err(AskError::Refused(error)),
+    }
+}

@@ -1,0 +1,212 @@
+//! `director run`: the daemon.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `settings` | what a configuration makes of the parts of the daemon |
+//! | `vrrp_thread` | the thread that VRRP has to itself |
+//! | `daemon` | the task that owns the configuration and hears everything |
+//! | `events` | what happens, in the words of the log and as notifications |
+//!
+//! `SIGHUP` reads the file again: an error in it changes nothing, and what is the same in it is not
+//! touched. `SIGTERM` and `SIGINT` leave gracefully.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::conf::{self, Environment, render};
+use crate::control::{self, Control};
+use crate::log::chain;
+
+mod daemon;
+mod events;
+mod settings;
+mod vrrp_thread;
+
+use daemon::Daemon;
+use settings::Settings;
+use vrrp_thread::VrrpThread;
+
+/// What `director run` is told.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// How to read it.
+    pub reading: conf::Options,
+    /// The socket on which the daemon answers; `None`: [`control::DEFAULT_PATH`] if that is free.
+    pub control: Option<PathBuf>,
+}
+
+impl Options {
+    /// Runs this file, strictly read, with the default control socket.
+    #[must_use]
+    pub fn new(file: PathBuf) -> Self {
+        Self {
+            file,
+            reading: conf::Options::default(),
+            control: None,
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop. Blocks the calling thread.
+///
+/// The exit code is 0 after a graceful stop, 1 if the file has errors, 2 if it cannot be read, 3 if
+/// the system does not allow what is needed or a part of the daemon has died.
+pub fn run(options: &Options, environment: &dyn Environment) -> ExitCode {
+    let settings = match read(options, environment) {
+        Ok(settings) => settings,
+        Err(refusal) => return refusal.report(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("cannot start: {}", chain(&error));
+            return ExitCode::from(3);
+        }
+    };
+    let code = match runtime.block_on(serve(settings, options, environment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{}", chain(&error));
+            ExitCode::from(3)
+        }
+    };
+    // The start of a script may hang in the kernel; that must not keep us here.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
+}
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Vrrp(#[from] vrrp_thread::StartError),
+    #[error("the configuration contradicts itself")]
+    Configure(#[from] vrrp::ConfigureError),
+    #[error(transparent)]
+    Control(#[from] control::ListenError),
+    #[error("VRRP has ended by itself: this is a defect, please report it")]
+    VrrpEnded,
+}
+
+async fn serve(
+    settings: Settings,
+    options: &Options,
+    environment: &dyn Environment,
+) -> Result<(), RunError> {
+    let listen = |kind| signal(kind).map_err(RunError::Signals);
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut stops = [
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    ];
+    let mut control = match &options.control {
+        Some(path) => Some(Control::listen(path)?),
+        None => Control::listen(Path::new(control::DEFAULT_PATH))
+            .inspect_err(|error| warn!("No control socket: {}", chain(error)))
+            .ok(),
+    };
+    info!(file = %options.file.display(), "Starting with {}", options.file.display());
+    let mut daemon = Daemon::start(VrrpThread::start().await?, settings).await?;
+    let reason = loop {
+        tokio::select! {
+            heard = daemon.hear() => heard.map_err(|_| RunError::VrrpEnded)?,
+            Some(()) = hangup.recv() => {
+                // The answer is in the log.
+                drop(reload(&mut daemon, options, environment).await);
+            }
+            reason = stop(&mut stops) => break reason,
+            request = control::next(control.as_mut()) => match request.ask {
+                control::Ask::Status => request.answer_status(daemon.status().await),
+                control::Ask::Reload => {
+                    request.answer(reload(&mut daemon, options, environment).await);
+                }
+                control::Ask::Stop => {
+                    request.answer(Ok(String::from("stopping")));
+                    break "asked to";
+                }
+            },
+        }
+    };
+    info!("Stopping: {reason}");
+    daemon.shutdown().await;
+    info!("Stopped");
+    Ok(())
+}
+
+async fn stop(signals: &mut [Signal; 2]) -> &'static str {
+    let [terminate, interrupt] = signals;
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// Goes over to what the file says now. The answer is for whoever asked; the log has it too.
+async fn reload(
+    daemon: &mut Daemon,
+    options: &Options,
+    environment: &dyn Environment,
+) -> Result<String, String> {
+    info!(file = %options.file.display(), "Reloading {}", options.file.display());
+    let refused = match read(options, environment) {
+        Ok(settings) => match daemon.reload(settings).await {
+            Ok(()) => return Ok(String::from("reloaded")),
+            Err(error) => chain(&error),
+        },
+        Err(refusal) => refusal.text(),
+    };
+    error!("Reload refused, going on with the configuration as it was:\n{refused}");
+    Err(refused)
+}
+
+/// Why a file gives no settings.
+enum Refusal {
+    Unreadable(PathBuf, io::Error),
+    Wrong(String),
+}
+
+impl Refusal {
+    fn text(&self) -> String {
+        match self {
+            Self::Unreadable(path, error) => format!("cannot read {}: {error}", path.display()),
+            Self::Wrong(text) => text.clone(),
+        }
+    }
+
+    fn report(&self) -> ExitCode {
+        error!("Not started:\n{}", self.text());
+        match self {
+            Self::Unreadable(..) => ExitCode::from(2),
+            Self::Wrong(_) => ExitCode::from(1),
+        }
+    }
+}
+
+fn read(options: &Options, environment: &dyn Environment) -> Result<Settings, Refusal> {
+    let loaded = conf::load(&options.file, environment, &options.reading)
+        .map_err(|error| Refusal::Unreadable(options.file.clone(), error))?;
+    let text = || render::text(&loaded.diagnostics, &loaded.sources, false);
+    match &loaded.config {
+        None => Err(Refusal::Wrong(text())),
+        Some(config) => {
+            if !loaded.diagnostics.is_empty() {
+                warn!("The configuration has warnings:\n{}", text());
+            }
+            Ok(Settings::from(config))
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The daemon while it runs: one task that owns the configuration and hears everything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{error, info, warn};
+use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, TrackerState};
+
+use super::events;
+use super::settings::Settings;
+use super::vrrp_thread::VrrpThread;
+use crate::script::checks::{Checks, Update};
+use crate::script::command::{Command, ScriptUser};
+use crate::script::notify::{Limits, Notifier, Scripts, Subject};
+use crate::script::rise_fall::CheckState;
+use crate::script::run::{ProcessRunner, Report, Runner, Stop};
+use crate::script::security::Policy;
+
+/// How long notify scripts may take once the daemon stops.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+pub(super) struct Daemon {
+    vrrp: VrrpThread,
+    happenings: broadcast::Receiver<Happening>,
+    links: watch::Receiver<Links>,
+    known_links: Links,
+    checks: Checks,
+    updates: mpsc::UnboundedReceiver<Update>,
+    notifier: Notifier,
+    /// Of all instances and groups, and of those that a reload removed until that is told.
+    scripts: BTreeMap<Subject, Scripts>,
+    removed: BTreeSet<Subject>,
+    runner: Arc<CurrentRunner>,
+    log_unknown_vrids: bool,
+}
+
+impl Daemon {
+    /// Starts everything that the settings ask for.
+    ///
+    /// # Errors
+    /// The settings contradict themselves in a way that the reader of the file does not see.
+    pub(super) async fn start(
+        vrrp: VrrpThread,
+        settings: Settings,
+    ) -> Result<Self, vrrp::ConfigureError> {
+        let runner = Arc::new(CurrentRunner::new(&settings));
+        let (sender, updates) = mpsc::unbounded_channel();
+        let checks = settings.checks.clone();
+        let mut daemon = Self {
+            happenings: vrrp.node().events(),
+            links: vrrp.links(),
+            known_links: Links::new(),
+            checks: Checks::start(checks, Arc::clone(&runner) as _, sender),
+            updates,
+            notifier: Notifier::start(Arc::clone(&runner) as _, Limits::default()),
+            scripts: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            runner,
+            log_unknown_vrids: false,
+            vrrp,
+        };
+        daemon.on_links();
+        daemon.apply(settings).await?;
+        Ok(daemon)
+    }
+
+    /// Goes over to other settings: all of them or, if they are not good, none.
+    ///
+    /// # Errors
+    /// The settings contradict themselves; nothing has changed.
+    pub(super) async fn reload(&mut self, settings: Settings) -> Result<(), vrrp::ConfigureError> {
+        let checks = settings.checks.clone();
+        self.apply(settings).await?;
+        self.checks
+            .reload(checks, Arc::clone(&self.runner) as _)
+            .await;
+        Ok(())
+    }
+
+    async fn apply(&mut self, settings: Settings) -> Result<(), vrrp::ConfigureError> {
+        self.warn_of_missing_interfaces(&settings);
+        let (old, old_removed) = (self.scripts.clone(), self.removed.clone());
+        // Before the routers, so that the first event of a new one finds its scripts.
+        self.configure_scripts(&settings.notify);
+        match self
+            .vrrp
+            .node()
+            .configure(settings.routers.iter().cloned())
+            .await
+        {
+            Ok(changes) => log_changes(&changes, &settings),
+            Err(error) => {
+                (self.scripts, self.removed) = (old, old_removed);
+                self.notifier.configure(self.scripts.clone());
+                return Err(error);
+            }
+        }
+        self.runner.follow(&settings);
+        self.log_unknown_vrids = settings.log_unknown_vrids;
+        Ok(())
+    }
+
+    fn configure_scripts(&mut self, wanted: &BTreeMap<Subject, Scripts>) {
+        // An instance that goes is told of it; a group is not (keepalived.conf knows no
+        // notify_deleted for groups).
+        self.scripts.retain(|subject, _| {
+            wanted.contains_key(subject) || matches!(subject, Subject::Instance(_))
+        });
+        self.removed = self
+            .scripts
+            .keys()
+            .filter(|subject| !wanted.contains_key(subject))
+            .cloned()
+            .collect();
+        self.scripts.extend(wanted.clone());
+        self.notifier.configure(self.scripts.clone());
+    }
+
+    /// Hears and tells until something of the node's own ends. Cancel safe: nothing that was heard
+    /// is lost.
+    pub(super) async fn hear(&mut self) -> Result<(), Ended> {
+        tokio::select! {
+            happening = self.happenings.recv() => match happening {
+                Ok(happening) => self.on_happening(&happening),
+                Err(broadcast::error::RecvError::Lagged(count)) => {
+                    error!("{count} events were missed: notify scripts were not told of them");
+                }
+                Err(broadcast::error::RecvError::Closed) => return Err(Ended),
+            },
+            Some(update) = self.updates.recv() => self.on_update(&update),
+            Ok(()) = self.links.changed() => self.on_links(),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn status(&self) -> Option<NodeStatus> {
+        self.vrrp.node().status().await
+    }
+
+    /// Leaves gracefully: addresses given up, the stop told, scripts ended.
+    pub(super) async fn shutdown(self) {
+        let Self {
+            vrrp,
+            checks,
+            notifier,
+            mut happenings,
+            ..
+        } = self;
+        vrrp.shutdown().await;
+        while let Ok(happening) = happenings.try_recv() {
+            events::log(&happening);
+            if let Some(notification) = events::notification(&happening, true) {
+                notifier.notify(notification);
+            }
+        }
+        checks.shutdown().await;
+        notifier.shutdown(LAST_WORDS).await;
+    }
+
+    fn on_happening(&mut self, happening: &Happening) {
+        if matches!(happening, Happening::UnknownVrid { .. }) && !self.log_unknown_vrids {
+            return;
+        }
+        events::log(happening);
+        if let Some(notification) = events::notification(happening, false) {
+            self.notifier.notify(notification);
+        }
+        if let Happening::Router {
+            name,
+            event: Event::RoleChanged {
+                to: Role::Stopped, ..
+            },
+            ..
+        } = happening
+            && self.removed.remove(&Subject::Instance(name.to_string()))
+        {
+            self.scripts.remove(&Subject::Instance(name.to_string()));
+            self.notifier.configure(self.scripts.clone());
+        }
+    }
+
+    fn on_update(&self, update: &Update) {
+        let state = match update.state {
+            CheckState::Unknown => TrackerState::Unknown,
+            CheckState::Up => TrackerState::Up,
+            CheckState::Down => TrackerState::Down,
+        };
+        self.vrrp.node().set_condition(&update.name, state);
+    }
+
+    fn on_links(&mut self) {
+        let links = self.links.borrow_and_update().clone();
+        for (name, link) in &links {
+            let before = self.known_links.get(name).map(|link| link.running);
+            if before.is_some_and(|before| before != link.running) {
+                let state = if link.running { "up" } else { "down" };
+                info!(interface = %name, state, "Netlink reports {name} {state}");
+            }
+        }
+        for name in self
+            .known_links
+            .keys()
+            .filter(|name| !links.contains_key(*name))
+        {
+            info!(interface = %name, state = "gone", "Netlink reports {name} gone");
+        }
+        self.known_links = links;
+    }
+
+    fn warn_of_missing_interfaces(&self, settings: &Settings) {
+        for router in &settings.routers {
+            let wanted = router.held_vips();
+            let of_vips = wanted.iter().filter_map(|vip| vip.interface.as_ref());
+            let names: BTreeSet<_> = of_vips.chain([&router.interface]).collect();
+            for interface in names
+                .into_iter()
+                .filter(|name| !self.known_links.contains_key(*name))
+            {
+                warn!(
+                    instance = %router.name, %interface,
+                    "({}) interface {interface} does not exist: the instance waits for it in \
+                     FAULT STATE",
+                    router.name
+                );
+            }
+        }
+    }
+}
+
+/// The VRRP thread has ended by itself.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+fn log_changes(changes: &[Change], settings: &Settings) {
+    let count =
+        |wanted: fn(&Change) -> bool| changes.iter().filter(|change| wanted(change)).count();
+    let added = count(|change| matches!(change, Change::Added(_)));
+    let changed = count(|change| matches!(change, Change::Changed(_)));
+    let removed = count(|change| matches!(change, Change::Removed(..)));
+    let unchanged = settings.routers.len().saturating_sub(added + changed);
+    info!(
+        added,
+        changed,
+        removed,
+        unchanged,
+        "Configuration applied: {added} instances added, {changed} changed, {removed} removed, \
+         {unchanged} left as they are"
+    );
+}
+
+/// Runs scripts by the rules of the configuration that is in force.
+struct CurrentRunner(RwLock<(Rules, Arc<ProcessRunner>)>);
+
+/// `enable_script_security` and `script_user`.
+type Rules = (bool, Option<ScriptUser>);
+
+impl CurrentRunner {
+    fn new(settings: &Settings) -> Self {
+        let rules = rules(settings);
+        let runner = Arc::new(runner(&rules));
+        Self(RwLock::new((rules, runner)))
+    }
+
+    fn follow(&self, settings: &Settings) {
+        let rules = rules(settings);
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if current.0 != rules {
+            *current = (rules.clone(), Arc::new(runner(&rules)));
+        }
+    }
+}
+
+#[async_trait]
+impl Runner for CurrentRunner {
+    async fn run(&self, command: &Command, stop: Stop) -> Report {
+        let current = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).1);
+        current.run(command, stop).await
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    (
+        settings.enforce_script_security,
+        settings.script_user.clone(),
+    )
+}
+
+fn runner((enforce, user): &Rules) -> ProcessRunner {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ProcessRunner::new(Policy::new(*enforce, user.clone(), path))
+}

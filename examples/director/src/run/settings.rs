@@ -1,0 +1,118 @@
+//! What a configuration makes of the parts of the daemon.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vrrp::{RouterConfig, Tracked};
+
+use crate::conf::model::{self, Config, VrrpInstance, VrrpScript};
+use crate::script::check::CheckConfig;
+use crate::script::checks::CheckDefinition;
+use crate::script::command::{Command, ScriptUser};
+use crate::script::notify::{NotifyDeleted, Scripts, Subject};
+
+/// The same configuration, cut to what each part is given.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) routers: Vec<RouterConfig>,
+    /// By name; only those that somebody tracks.
+    pub(super) checks: BTreeMap<String, CheckDefinition>,
+    pub(super) notify: BTreeMap<Subject, Scripts>,
+    pub(super) script_user: Option<ScriptUser>,
+    pub(super) enforce_script_security: bool,
+    pub(super) log_unknown_vrids: bool,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        let routers: Vec<_> = config
+            .instances
+            .iter()
+            .map(|instance| instance.router.clone())
+            .collect();
+        let tracked = tracked_conditions(&routers);
+        let instances = config
+            .instances
+            .iter()
+            .map(|VrrpInstance { router, notify, .. }| {
+                (Subject::Instance(router.name.to_string()), scripts(notify))
+            });
+        let groups = config.sync_groups.iter().map(|group| {
+            (
+                Subject::Group(group.name.to_string()),
+                scripts(&group.notify),
+            )
+        });
+        Self {
+            notify: instances.chain(groups).collect(),
+            checks: config
+                .scripts
+                .iter()
+                .filter(|script| tracked.contains(&*script.name))
+                .map(|script| (script.name.to_string(), check(script)))
+                .collect(),
+            script_user: config.global.script_user.as_ref().map(user),
+            enforce_script_security: config.global.enable_script_security,
+            log_unknown_vrids: config.global.log_unknown_vrids,
+            routers,
+        }
+    }
+}
+
+fn tracked_conditions(routers: &[RouterConfig]) -> BTreeSet<String> {
+    let trackers = routers.iter().flat_map(|router| &router.trackers);
+    let names = trackers.filter_map(|tracker| {
+        if let Tracked::Condition(name) = &tracker.tracked {
+            Some(name.to_string())
+        } else {
+            None
+        }
+    });
+    names.collect()
+}
+
+fn check(script: &VrrpScript) -> CheckDefinition {
+    let config = CheckConfig {
+        interval: script.interval,
+        timeout: script.timeout,
+        rise: script.rise,
+        fall: script.fall,
+        init_fail: script.init_fail,
+    };
+    CheckDefinition {
+        command: command(&script.script),
+        config,
+    }
+}
+
+fn command(script: &model::Script) -> Command {
+    let mut words = script.argv.iter().cloned();
+    let command = Command::new(words.next().unwrap_or_default()).with_args(words);
+    match &script.user {
+        Some(account) => command.with_user(user(account)),
+        None => command,
+    }
+}
+
+fn user(account: &model::ScriptUser) -> ScriptUser {
+    ScriptUser {
+        user: account.user.clone(),
+        group: account.group.clone(),
+    }
+}
+
+fn scripts(notify: &model::Notify) -> Scripts {
+    let of = |script: &Option<model::Script>| script.as_ref().map(command);
+    Scripts {
+        master: of(&notify.master),
+        backup: of(&notify.backup),
+        fault: of(&notify.fault),
+        stop: of(&notify.stop),
+        deleted: match (&notify.deleted, notify.report_deleted) {
+            (Some(script), _) => NotifyDeleted::Script(command(script)),
+            (None, true) => NotifyDeleted::Alone,
+            (None, false) => NotifyDeleted::Absent,
+        },
+        master_rx_lower_priority: of(&notify.master_rx_lower_pri),
+        any: of(&notify.any),
+    }
+}
