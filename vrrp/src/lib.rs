@@ -19,6 +19,8 @@ mod packet;
 mod priority;
 mod role;
 mod router;
+#[cfg(feature = "proptest")]
+pub mod strategy;
 mod track;
 mod vip;
 mod vip_manager;
