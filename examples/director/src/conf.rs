@@ -1,0 +1,183 @@
+//! keepalived.conf: its text, its tree, and what it means.
+//!
+//! [`load`] reads a file the way keepalived does (comments, `@id` conditions, `$NAME`
+//! definitions, `~SEQ` and `~LST` loops, `include`), builds the [`Tree`] and from it a [`model::Config`].
+//! Unlike keepalived it takes nothing it does not understand: every mistake in the file becomes
+//! a [`Diagnostic`] with its place, all of them at once, and a file with an error yields no
+//! configuration at all.
+//!
+//! ```
+//! use director::conf::{MemoryEnvironment, Options, load, render};
+//!
+//! let machine = MemoryEnvironment::with_file(
+//!     "/etc/keepalived/keepalived.conf",
+//!     "vrrp_instance VI_1 {\n  interface eth0\n  virtual_router_id 51\n  \
+//!      virtual_ipadress { 192.0.2.10/24 }\n}\n",
+//! );
+//! let loaded = load("/etc/keepalived/keepalived.conf", &machine, &Options::default())?;
+//! assert!(loaded.config.is_none());
+//! let first = &loaded.diagnostics[1];
+//! assert_eq!(first.help.as_deref(), Some("did you mean `virtual_ipaddress`?"));
+//! println!("{}", render::text(&loaded.diagnostics, &loaded.sources, false));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! The steps, one module each: `reader` (files to lines, with `definitions`, `loops` and
+//! `include`), `lexer` (lines to words), `blocks` (words to the tree, with the places of missing
+//! braces), `context` and `keywords` (which words count where), `build` and the modules named
+//! after blocks (values), `router` (what follows from them).
+//!
+//! A new block (say `virtual_server`) is: its keywords in `keywords` without "later", a module
+//! that reads it, an arm in `build`, its types in `model`.
+
+mod address;
+mod blocks;
+mod build;
+mod context;
+mod definitions;
+mod diagnostic;
+mod environment;
+mod expand;
+mod global;
+mod include;
+mod instance;
+mod keywords;
+mod lexer;
+mod loops;
+pub mod model;
+mod reader;
+pub mod render;
+mod router;
+mod script;
+mod source;
+mod suggest;
+mod sync_group;
+mod text;
+mod track;
+mod tree;
+mod tunables;
+mod values;
+
+use std::{io, path::Path};
+
+pub use diagnostic::{Code, Diagnostic, Note, Severity};
+pub use environment::{Environment, MemoryEnvironment};
+pub use source::{ExpansionId, FileId, Position, Sources, Span};
+pub use tree::{Item, Items, Tree, Word};
+
+use context::Context;
+use diagnostic::Diagnostics;
+use model::Config;
+use reader::{Limits, Reader};
+
+/// How a configuration is read.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// What keepalived lets pass and director does not do (keywords it does not have yet, words
+    /// too many) is a warning, and left out.
+    pub lenient: bool,
+    /// The id that `@id` lines are for (`-i`); `None`: the first label of the host's name.
+    pub config_id: Option<String>,
+}
+
+/// A configuration that was read, good or not.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// What it means; `None` if there is an error among the diagnostics.
+    pub config: Option<Config>,
+    /// What is wrong with it, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts that the places of the diagnostics are in.
+    pub sources: Sources,
+}
+
+/// Reads the configuration that starts at `path`.
+///
+/// # Errors
+///
+/// The file itself cannot be read. An included file that cannot be is a diagnostic.
+pub fn load(
+    path: impl AsRef<Path>,
+    environment: &dyn Environment,
+    options: &Options,
+) -> io::Result<Loaded> {
+    load_within(path.as_ref(), environment, options, Limits::default())
+}
+
+fn load_within(
+    path: &Path,
+    environment: &dyn Environment,
+    options: &Options,
+    limits: Limits,
+) -> io::Result<Loaded> {
+    let (tree, sources, mut diagnostics) = read_tree(path, environment, options, limits)?;
+    let config = build::build(
+        &mut Context {
+            diagnostics: &mut diagnostics,
+        },
+        &tree,
+    );
+    let diagnostics = diagnostics.into_sorted();
+    let (errors, _) = render::count(&diagnostics);
+    Ok(Loaded {
+        config: (errors == 0).then_some(config),
+        diagnostics,
+        sources,
+    })
+}
+
+/// A configuration's tree, not yet looked at for what it means.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Parsed {
+    /// The tree, as far as the text has one.
+    pub tree: Tree,
+    /// What is wrong with the text, in its order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts.
+    pub sources: Sources,
+}
+
+/// Reads the tree of the configuration that starts at `path`, without its meaning.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(
+    path: impl AsRef<Path>,
+    environment: &dyn Environment,
+    options: &Options,
+) -> io::Result<Parsed> {
+    let (tree, sources, diagnostics) =
+        read_tree(path.as_ref(), environment, options, Limits::default())?;
+    Ok(Parsed {
+        tree,
+        diagnostics: diagnostics.into_sorted(),
+        sources,
+    })
+}
+
+fn read_tree(
+    path: &Path,
+    environment: &dyn Environment,
+    options: &Options,
+    limits: Limits,
+) -> io::Result<(Tree, Sources, Diagnostics)> {
+    let config_id = options.config_id.clone().unwrap_or_else(|| {
+        let host_name = environment.host_name();
+        host_name.split('.').next().unwrap_or("").to_owned()
+    });
+    let diagnostics = Diagnostics::new(options.lenient);
+    let mut reader = Reader::new(environment, config_id, limits, diagnostics);
+    reader.read(path)?;
+    let Reader {
+        sources,
+        tokens,
+        mut diagnostics,
+        ..
+    } = reader;
+    let tree = blocks::build(tokens, &sources, &mut diagnostics);
+    Ok((tree, sources, diagnostics))
+}

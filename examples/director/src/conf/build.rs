@@ -1,0 +1,243 @@
+//! The tree → the typed configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    context::Context,
+    diagnostic::{Code, Diagnostic},
+    global::{Defaults, global_defs},
+    instance::{Draft, vrrp_instance},
+    keywords::FILE,
+    model::{Config, Global, Places, VrrpInstance, VrrpScript},
+    router::{Surroundings, check_scripts, complete},
+    script::vrrp_script,
+    source::Span,
+    suggest::did_you_mean,
+    sync_group::{GroupDraft, vrrp_sync_group},
+    track::Tracks,
+    tree::Tree,
+};
+
+/// Reads what the tree means. The result is only to be used if there was no error.
+pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
+    let mut global = Global::default();
+    let mut defaults = Defaults::default();
+    let mut scripts = Vec::new();
+    let mut drafts = Vec::new();
+    let mut groups = Vec::new();
+    for (keyword, item) in context.keywords(&FILE, tree.items()) {
+        match keyword {
+            "global_defs" => global_defs(context, &mut global, &mut defaults, item),
+            "vrrp_script" => scripts.extend(vrrp_script(context, item)),
+            "vrrp_instance" => drafts.extend(vrrp_instance(context, item)),
+            "vrrp_sync_group" => groups.extend(vrrp_sync_group(context, item)),
+            _ => context.report_not_yet(&format!("`{keyword}`"), item.span()),
+        }
+    }
+    let of_script = |script: &VrrpScript| (script.name.to_string(), script.places.block());
+    let of_draft = |draft: &Draft| (draft.name.to_string(), draft.places.block());
+    let of_group = |draft: &GroupDraft| (draft.group.name.to_string(), draft.group.places.block());
+    report_same_names(context, "vrrp_script", scripts.iter().map(of_script));
+    report_same_names(context, "vrrp_instance", drafts.iter().map(of_draft));
+    report_same_names(context, "vrrp_sync_group", groups.iter().map(of_group));
+
+    let tracked = |tracks: &Tracks| -> Vec<String> {
+        tracks
+            .scripts
+            .iter()
+            .map(|track| track.name.clone())
+            .collect()
+    };
+    let of_instances = drafts.iter().flat_map(|draft| tracked(&draft.tracks));
+    let of_groups = groups.iter().flat_map(|draft| tracked(&draft.tracks));
+    report_unused_scripts(context, &scripts, &of_instances.chain(of_groups).collect());
+    let group_of = members(context, &drafts, &groups);
+    for group in &groups {
+        check_scripts(context, &group.tracks, &scripts);
+    }
+    let instances: Vec<VrrpInstance> = drafts
+        .into_iter()
+        .filter_map(|draft| {
+            let group = group_of.get(&*draft.name);
+            let around = Surroundings {
+                defaults: &defaults,
+                scripts: &scripts,
+                group: group.and_then(|&index| groups.get(index)),
+            };
+            complete(context, draft, around)
+        })
+        .collect();
+    report_same_routers(context, &instances);
+    report_shared_addresses(context, &instances);
+    Config {
+        global,
+        instances,
+        sync_groups: groups.into_iter().map(|draft| draft.group).collect(),
+        scripts,
+    }
+}
+
+fn report_same_names(
+    context: &mut Context<'_>,
+    keyword: &str,
+    names: impl Iterator<Item = (String, Span)>,
+) {
+    let mut first_of = BTreeMap::new();
+    for (name, span) in names {
+        let first = *first_of.entry(name.clone()).or_insert(span);
+        if first != span {
+            context.report(
+                Diagnostic::new(
+                    Code::DuplicateName,
+                    span,
+                    format!("there is another `{keyword} {name}`"),
+                )
+                .note(first, "the first one")
+                .help("give each a name of its own"),
+            );
+        }
+    }
+}
+
+/// The index of the group that each instance is in. Reports members that do not exist or are in
+/// two groups.
+fn members(
+    context: &mut Context<'_>,
+    drafts: &[Draft],
+    groups: &[GroupDraft],
+) -> BTreeMap<String, usize> {
+    let names: BTreeSet<&str> = drafts.iter().map(|draft| &*draft.name).collect();
+    let mut group_of: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, GroupDraft { group, .. }) in groups.iter().enumerate() {
+        for member in &group.members {
+            let span = group.places.of_entry("group", member);
+            if !names.contains(&**member) {
+                let others = names.iter().copied();
+                let others = others.filter(|name| !group.members.iter().any(|m| **m == **name));
+                report_unknown_instance(context, member, others, span);
+                continue;
+            }
+            let Some(other) = group_of.insert(member.to_string(), index) else {
+                continue;
+            };
+            let Some(other) = groups.get(other).map(|draft| &draft.group) else {
+                continue;
+            };
+            context.report(
+                Diagnostic::new(
+                    Code::Conflict,
+                    span,
+                    format!("`{member}` is in `{}` and in `{}`", other.name, group.name),
+                )
+                .note(other.places.of_entry("group", member), "the first group")
+                .help("an instance is in one group at most"),
+            );
+        }
+    }
+    group_of
+}
+
+fn report_unknown_instance<'n>(
+    context: &mut Context<'_>,
+    name: &str,
+    others: impl Iterator<Item = &'n str>,
+    span: Span,
+) {
+    let diagnostic = Diagnostic::new(
+        Code::UnknownInstance,
+        span,
+        format!("there is no `vrrp_instance {name}`"),
+    );
+    context.report(match did_you_mean(name, others) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic.help("name one of the instances, or remove it"),
+    });
+}
+
+fn report_same_routers(context: &mut Context<'_>, instances: &[VrrpInstance]) {
+    let mut first_of: BTreeMap<_, &VrrpInstance> = BTreeMap::new();
+    for instance in instances {
+        let router = &instance.router;
+        let key = (router.interface.clone(), router.family(), router.vrid);
+        let first = *first_of.entry(key).or_insert(instance);
+        if first.router.name == router.name {
+            continue;
+        }
+        context.report(
+            Diagnostic::new(
+                Code::DuplicateVrid,
+                instance.places.of("virtual_router_id"),
+                format!(
+                    "`{}` has virtual router id {} on {} for {} already",
+                    first.router.name,
+                    router.vrid,
+                    router.interface,
+                    router.family()
+                ),
+            )
+            .note(first.places.of("virtual_router_id"), "the first one")
+            .help("give each instance an id of its own, the same on all nodes"),
+        );
+    }
+}
+
+/// Two instances cannot hold one address on one interface: the first to leave takes it away.
+fn report_shared_addresses(context: &mut Context<'_>, instances: &[VrrpInstance]) {
+    let mut first_of = BTreeMap::new();
+    for instance in instances {
+        let router = &instance.router;
+        for vip in router.held_vips().iter() {
+            let place = place_of(&instance.places, vip.address);
+            let key = (vip.address, vip.interface.clone());
+            let (first, first_place) = *first_of.entry(key).or_insert((&router.name, place));
+            if *first == router.name {
+                continue;
+            }
+            context.report(
+                Diagnostic::new(
+                    Code::DuplicateAddress,
+                    place,
+                    format!("`{}` belongs to `{first}` already", vip.address),
+                )
+                .note(first_place, "there")
+                .help("one instance holds an address; remove it from the other"),
+            );
+        }
+    }
+}
+
+fn place_of(places: &Places, address: std::net::IpAddr) -> Span {
+    let listed = places.of_entry("virtual_ipaddress", address);
+    if listed == places.block() {
+        places.of_entry("virtual_ipaddress_excluded", address)
+    } else {
+        listed
+    }
+}
+
+/// Reports scripts that never run, unless a misspelt name is the reason for it.
+fn report_unused_scripts(
+    context: &mut Context<'_>,
+    scripts: &[VrrpScript],
+    tracked: &BTreeSet<String>,
+) {
+    let exists = |name: &String| scripts.iter().any(|script| *script.name == **name);
+    if !tracked.iter().all(exists) {
+        return;
+    }
+    for script in scripts {
+        if !tracked.contains(&*script.name) {
+            context.report(
+                Diagnostic::new(
+                    Code::Unused,
+                    script.places.block(),
+                    format!(
+                        "nothing tracks `vrrp_script {}`: it never runs",
+                        script.name
+                    ),
+                )
+                .help("name it in a `track_script` block, or remove it"),
+            );
+        }
+    }
+}

@@ -1,0 +1,873 @@
+//! Every keyword of keepalived.conf, block by block, and what director makes of it.
+//!
+//! This file is the one place that says which words there are: the nearest-word hints, "belongs
+//! to another block", the places of missing braces and "not done yet" all come from it. The
+//! words are those of keepalived.conf(5) and of the releases up to 2.4.3.
+
+/// A kind of block.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The keyword that opens it; `""` for the file itself.
+    pub(super) name: &'static str,
+    pub(super) content: Content,
+}
+
+/// What a block holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    Keywords(&'static [Keyword]),
+    /// Lines that start with no keyword; the text says what an entry is.
+    Entries(&'static str),
+}
+
+/// A keyword of a block.
+#[derive(Debug)]
+pub(super) struct Keyword {
+    pub(super) name: &'static str,
+    pub(super) form: Form,
+    pub(super) support: Support,
+    /// Whether it may stand in its block more than once.
+    pub(super) repeatable: bool,
+}
+
+/// Whether a keyword has a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Line,
+    Block(&'static Block),
+}
+
+/// What director does with a keyword.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Support {
+    Done,
+    /// keepalived does it, director does not yet.
+    NotYet,
+    /// It changes nothing, in keepalived neither; the text says why.
+    NoEffect(&'static str),
+    /// An old name of the keyword given.
+    OldNameOf(&'static str),
+}
+
+impl Block {
+    pub(super) fn keywords(&self) -> &'static [Keyword] {
+        match self.content {
+            Content::Keywords(keywords) => keywords,
+            Content::Entries(_) => &[],
+        }
+    }
+
+    pub(super) fn keyword(&self, name: &str) -> Option<&'static Keyword> {
+        self.keywords().iter().find(|keyword| keyword.name == name)
+    }
+
+    /// The kind of block that a keyword of this block opens.
+    pub(super) fn block(&self, keyword: &str) -> Option<&'static Self> {
+        match self.keyword(keyword)?.form {
+            Form::Block(block) => Some(block),
+            Form::Line => None,
+        }
+    }
+
+    /// How to speak of it.
+    pub(super) fn described(&self) -> String {
+        if self.name.is_empty() {
+            "the file, outside any block".to_owned()
+        } else {
+            format!("`{}`", self.name)
+        }
+    }
+}
+
+/// The blocks that have a keyword, the file itself included.
+pub(super) fn blocks_with(keyword: &str) -> Vec<&'static Block> {
+    let mut found: Vec<&'static Block> = Vec::new();
+    let mut pending = vec![&FILE];
+    while let Some(block) = pending.pop() {
+        if block.keyword(keyword).is_some() && !found.iter().any(|f| f.name == block.name) {
+            found.push(block);
+        }
+        let inner = block.keywords().iter().rev();
+        pending.extend(inner.filter_map(|keyword| match keyword.form {
+            Form::Block(block) => Some(block),
+            Form::Line => None,
+        }));
+    }
+    found
+}
+
+const fn line(name: &'static str) -> Keyword {
+    Keyword {
+        name,
+        form: Form::Line,
+        support: Support::Done,
+        repeatable: false,
+    }
+}
+
+const fn block(name: &'static str, block: &'static Block) -> Keyword {
+    Keyword {
+        form: Form::Block(block),
+        ..line(name)
+    }
+}
+
+/// As [`line`], and known not to be done.
+const fn later(name: &'static str) -> Keyword {
+    Keyword {
+        support: Support::NotYet,
+        repeatable: true,
+        ..line(name)
+    }
+}
+
+/// As [`block`], and known not to be done.
+const fn later_block(name: &'static str, of: &'static Block) -> Keyword {
+    Keyword {
+        support: Support::NotYet,
+        repeatable: true,
+        ..block(name, of)
+    }
+}
+
+const fn no_effect(name: &'static str, because: &'static str) -> Keyword {
+    Keyword {
+        support: Support::NoEffect(because),
+        ..line(name)
+    }
+}
+
+const fn old_name(name: &'static str, of: &'static str) -> Keyword {
+    Keyword {
+        support: Support::OldNameOf(of),
+        ..line(name)
+    }
+}
+
+const fn repeatable(keyword: Keyword) -> Keyword {
+    Keyword {
+        repeatable: true,
+        ..keyword
+    }
+}
+
+/// The file itself.
+pub(super) static FILE: Block = Block {
+    name: "",
+    content: Content::Keywords(&[
+        repeatable(block("global_defs", &GLOBAL_DEFS)),
+        repeatable(block("vrrp_instance", &VRRP_INSTANCE)),
+        repeatable(block("vrrp_sync_group", &VRRP_SYNC_GROUP)),
+        repeatable(block("vrrp_script", &VRRP_SCRIPT)),
+        // Processes and namespaces.
+        later("net_namespace"),
+        later("net_namespace_ipvs"),
+        later("namespace_with_ipsets"),
+        later("instance"),
+        later("use_pid_dir"),
+        later("child_wait_time"),
+        // Interfaces, static addresses, trackers.
+        later("linkbeat_use_polling"),
+        later_block("linkbeat_interfaces", &LINKBEAT_INTERFACES),
+        later_block("interface_up_down_delays", &INTERFACE_UP_DOWN_DELAYS),
+        later_block("garp_group", &GARP_GROUP),
+        later_block("track_group", &TRACK_GROUP),
+        later_block("static_ipaddress", &STATIC_IPADDRESS),
+        later_block("static_routes", &STATIC_ROUTES),
+        later_block("static_rules", &STATIC_RULES),
+        later_block("track_file", &TRACK_FILE),
+        later_block("vrrp_track_file", &TRACK_FILE),
+        later_block("vrrp_track_process", &VRRP_TRACK_PROCESS),
+        later_block("bfd_instance", &BFD_INSTANCE),
+        // Load balancing.
+        later_block("virtual_server", &VIRTUAL_SERVER),
+        later_block("virtual_server_group", &VIRTUAL_SERVER_GROUP),
+        later_block("SSL", &SSL),
+    ]),
+};
+
+pub(super) static GLOBAL_DEFS: Block = Block {
+    name: "global_defs",
+    content: Content::Keywords(&[
+        line("router_id"),
+        line("default_interface"),
+        line("script_user"),
+        line("enable_script_security"),
+        line("vrrp_version"),
+        line("vrrp_mcast_group4"),
+        line("vrrp_mcast_group6"),
+        line("vrrp_garp_master_delay"),
+        line("vrrp_garp_master_repeat"),
+        line("vrrp_garp_master_refresh"),
+        line("vrrp_garp_master_refresh_repeat"),
+        line("vrrp_garp_lower_prio_delay"),
+        line("vrrp_garp_lower_prio_repeat"),
+        line("vrrp_garp_interval"),
+        line("vrrp_gna_interval"),
+        line("vrrp_min_garp"),
+        line("vrrp_down_timer_adverts"),
+        line("vrrp_lower_prio_no_advert"),
+        line("vrrp_higher_prio_send_advert"),
+        line("vrrp_check_unicast_src"),
+        line("vrrp_skip_check_adv_addr"),
+        line("vrrp_startup_delay"),
+        line("log_unknown_vrids"),
+        line("random_seed"),
+        repeatable(line("include_check")),
+        // Mail.
+        later_block("notification_email", &NOTIFICATION_EMAIL),
+        later("notification_email_from"),
+        later("smtp_server"),
+        later("smtp_helo_name"),
+        later("smtp_connect_timeout"),
+        later("smtp_alert"),
+        later("smtp_alert_vrrp"),
+        later("smtp_alert_checker"),
+        later("no_email_faults"),
+        later("no_checker_emails"),
+        // Notification.
+        later("startup_script"),
+        later("startup_script_timeout"),
+        later("shutdown_script"),
+        later("shutdown_script_timeout"),
+        later("notify_fifo"),
+        later("notify_fifo_script"),
+        later("vrrp_notify_fifo"),
+        later("vrrp_notify_fifo_script"),
+        later("lvs_notify_fifo"),
+        later("lvs_notify_fifo_script"),
+        later("fifo_write_vrrp_states_on_reload"),
+        later("vrrp_notify_priority_changes"),
+        later("rs_init_notifies"),
+        later("checker_log_all_failures"),
+        // VRRP.
+        later("vrrp_strict"),
+        later("vrrp_garp_extra_if"),
+        later("vmac_prefix"),
+        later("vmac_addr_prefix"),
+        later("dynamic_interfaces"),
+        later("disable_local_igmp"),
+        later("vrrp_delay_after_boot"),
+        later("vrrp_owner_ignore_adverts"),
+        later("vrrp_unicast_fault_no_peer"),
+        // Firewall.
+        later("nftables"),
+        later("nftables_priority"),
+        later("nftables_counters"),
+        later("nftables_ifindex"),
+        later("nftables_ipvs"),
+        later("nftables_ipvs_priority"),
+        later("nftables_ipvs_start_fwmark"),
+        later("vrrp_iptables"),
+        later("vrrp_ipsets"),
+        // Load balancing.
+        later("lvs_sync_daemon"),
+        later("lvs_timeouts"),
+        later("lvs_flush"),
+        later("lvs_flush_on_stop"),
+        later("lvs_flush_onstop"),
+        // Processes.
+        later("process_names"),
+        later("process_name"),
+        later("vrrp_process_name"),
+        later("checker_process_name"),
+        later("bfd_process_name"),
+        later("instance"),
+        later("net_namespace"),
+        later("net_namespace_ipvs"),
+        later("namespace_with_ipsets"),
+        later("use_pid_dir"),
+        later("child_wait_time"),
+        later("linkbeat_use_polling"),
+        later("max_auto_priority"),
+        later("min_auto_priority_delay"),
+        later("vrrp_priority"),
+        later("checker_priority"),
+        later("bfd_priority"),
+        later("vrrp_no_swap"),
+        later("checker_no_swap"),
+        later("bfd_no_swap"),
+        later("vrrp_cpu_affinity"),
+        later("checker_cpu_affinity"),
+        later("bfd_cpu_affinity"),
+        later("vrrp_rt_priority"),
+        later("checker_rt_priority"),
+        later("bfd_rt_priority"),
+        later("vrrp_rlimit_rttime"),
+        later("checker_rlimit_rttime"),
+        later("bfd_rlimit_rttime"),
+        later("vrrp_rlimit_rtime"),
+        later("checker_rlimit_rtime"),
+        later("bfd_rlimit_rtime"),
+        later("umask"),
+        later("use_symlink_paths"),
+        later("set_supplementary_groups"),
+        // SNMP, D-Bus.
+        later("snmp_socket"),
+        later("snmp_vs_stats_update_interval"),
+        later("snmp_rs_stats_update_interval"),
+        later("enable_snmp_vrrp"),
+        later("enable_snmp_keepalived"),
+        later("enable_snmp_checker"),
+        later("enable_snmp_rfc"),
+        later("enable_snmp_rfcv2"),
+        later("enable_snmp_rfcv3"),
+        later("enable_traps"),
+        later("enable_dbus"),
+        later("dbus_service_name"),
+        later("dbus_no_interface_name"),
+        // Buffers.
+        later("vrrp_netlink_cmd_rcv_bufs"),
+        later("vrrp_netlink_cmd_rcv_bufs_force"),
+        later("vrrp_netlink_monitor_rcv_bufs"),
+        later("vrrp_netlink_monitor_rcv_bufs_force"),
+        later("lvs_netlink_cmd_rcv_bufs"),
+        later("lvs_netlink_cmd_rcv_bufs_force"),
+        later("lvs_netlink_monitor_rcv_bufs"),
+        later("lvs_netlink_monitor_rcv_bufs_force"),
+        later("process_monitor_rcv_bufs"),
+        later("process_monitor_rcv_bufs_force"),
+        later("vrrp_rx_bufs_policy"),
+        later("vrrp_rx_bufs_multiplier"),
+        // Configuration and reload.
+        later("tmp_config_directory"),
+        later("config_save_dir"),
+        later("reload_check_config"),
+        later("reload_time_file"),
+        later("reload_repeat"),
+        later("reload_file"),
+        later("data_use_instance"),
+        later("state_dump_file"),
+        later("stats_dump_file"),
+        later("json_dump_file"),
+        later("json_version"),
+    ]),
+};
+
+pub(super) static VRRP_INSTANCE: Block = Block {
+    name: "vrrp_instance",
+    content: Content::Keywords(&[
+        line("state"),
+        line("interface"),
+        line("version"),
+        line("virtual_router_id"),
+        line("priority"),
+        line("advert_int"),
+        block("authentication", &AUTHENTICATION),
+        repeatable(block("virtual_ipaddress", &VIRTUAL_IPADDRESS)),
+        repeatable(block(
+            "virtual_ipaddress_excluded",
+            &VIRTUAL_IPADDRESS_EXCLUDED,
+        )),
+        line("native_ipv6"),
+        // Election.
+        line("nopreempt"),
+        line("preempt"),
+        line("preempt_delay"),
+        line("down_timer_adverts"),
+        line("lower_prio_no_advert"),
+        line("higher_prio_send_advert"),
+        line("skip_check_adv_addr"),
+        // Sending.
+        line("mcast_src_ip"),
+        line("mcast_dst_ip"),
+        line("unicast_src_ip"),
+        repeatable(block("unicast_peer", &UNICAST_PEER)),
+        line("unicast_ttl"),
+        line("check_unicast_src"),
+        line("v3_checksum_as_v2"),
+        // Gratuitous ARP.
+        line("garp_master_delay"),
+        line("garp_master_repeat"),
+        line("garp_master_refresh"),
+        line("garp_master_refresh_repeat"),
+        line("garp_lower_prio_delay"),
+        line("garp_lower_prio_repeat"),
+        // Trackers.
+        repeatable(block("track_script", &TRACK_SCRIPT)),
+        repeatable(block("track_interface", &TRACK_INTERFACE)),
+        line("dont_track_primary"),
+        // Notification.
+        line("notify_master"),
+        line("notify_backup"),
+        line("notify_fault"),
+        line("notify_stop"),
+        line("notify_deleted"),
+        line("notify_master_rx_lower_pri"),
+        line("notify"),
+        line("accept"),
+        no_effect("debug", "keepalived reads it and does nothing with it"),
+        later("notify_priority_changes"),
+        later("smtp_alert"),
+        later("no_accept"),
+        later("strict_mode"),
+        later("vrf"),
+        later("use_vmac"),
+        later("use_vmac_addr"),
+        later("vmac_xmit_base"),
+        later("use_ipvlan"),
+        later_block("track_file", &TRACK_FILE_LIST),
+        later_block("track_process", &TRACK_PROCESS_LIST),
+        later_block("track_bfd", &TRACK_BFD_LIST),
+        later("track_src_ip"),
+        later("unicast_fault_no_peer"),
+        later("old_unicast_checksum"),
+        later("garp_extra_if"),
+        later("vmac_garp_intvl"),
+        later_block("virtual_routes", &VIRTUAL_ROUTES),
+        later_block("virtual_rules", &VIRTUAL_RULES),
+        later("no_virtual_ipaddress"),
+        later("promote_secondaries"),
+        later("owner_ignore_adverts"),
+        later("timer_expired_backup"),
+        later("thread_timer_expired"),
+        later_block("auth_hmac", &AUTH_HMAC),
+        later("kernel_rx_buf_size"),
+        later("linkbeat_use_polling"),
+        later("lvs_sync_daemon_interface"),
+    ]),
+};
+
+pub(super) static AUTHENTICATION: Block = Block {
+    name: "authentication",
+    content: Content::Keywords(&[line("auth_type"), line("auth_pass")]),
+};
+
+static AUTH_HMAC: Block = Block {
+    name: "auth_hmac",
+    content: Content::Keywords(&[
+        later("key"),
+        later("active_key"),
+        later("time_window"),
+        later("anti_replay"),
+        later("mode"),
+    ]),
+};
+
+pub(super) static VIRTUAL_IPADDRESS: Block = Block {
+    name: "virtual_ipaddress",
+    content: Content::Entries("an address"),
+};
+
+pub(super) static VIRTUAL_IPADDRESS_EXCLUDED: Block = Block {
+    name: "virtual_ipaddress_excluded",
+    content: Content::Entries("an address"),
+};
+
+pub(super) static UNICAST_PEER: Block = Block {
+    name: "unicast_peer",
+    content: Content::Entries("a peer's address"),
+};
+
+pub(super) static TRACK_SCRIPT: Block = Block {
+    name: "track_script",
+    content: Content::Entries("the name of a vrrp_script"),
+};
+
+pub(super) static TRACK_INTERFACE: Block = Block {
+    name: "track_interface",
+    content: Content::Entries("an interface"),
+};
+
+static TRACK_FILE_LIST: Block = Block {
+    name: "track_file",
+    content: Content::Entries("the name of a track_file"),
+};
+
+static TRACK_PROCESS_LIST: Block = Block {
+    name: "track_process",
+    content: Content::Entries("the name of a vrrp_track_process"),
+};
+
+static TRACK_BFD_LIST: Block = Block {
+    name: "track_bfd",
+    content: Content::Entries("the name of a bfd_instance"),
+};
+
+static VIRTUAL_ROUTES: Block = Block {
+    name: "virtual_routes",
+    content: Content::Entries("a route"),
+};
+
+static VIRTUAL_RULES: Block = Block {
+    name: "virtual_rules",
+    content: Content::Entries("a rule"),
+};
+
+pub(super) static VRRP_SYNC_GROUP: Block = Block {
+    name: "vrrp_sync_group",
+    content: Content::Keywords(&[
+        block("group", &GROUP),
+        repeatable(block("track_script", &TRACK_SCRIPT)),
+        repeatable(block("track_interface", &TRACK_INTERFACE)),
+        line("notify_master"),
+        line("notify_backup"),
+        line("notify_fault"),
+        line("notify_stop"),
+        line("notify"),
+        line("sync_group_tracking_weight"),
+        old_name("global_tracking", "sync_group_tracking_weight"),
+        later_block("track_file", &TRACK_FILE_LIST),
+        later_block("track_process", &TRACK_PROCESS_LIST),
+        later_block("track_bfd", &TRACK_BFD_LIST),
+        later("notify_priority_changes"),
+        later("smtp_alert"),
+    ]),
+};
+
+pub(super) static GROUP: Block = Block {
+    name: "group",
+    content: Content::Entries("the name of a vrrp_instance"),
+};
+
+pub(super) static VRRP_SCRIPT: Block = Block {
+    name: "vrrp_script",
+    content: Content::Keywords(&[
+        line("script"),
+        line("interval"),
+        line("timeout"),
+        line("weight"),
+        line("rise"),
+        line("fall"),
+        line("user"),
+        line("init_fail"),
+    ]),
+};
+
+static NOTIFICATION_EMAIL: Block = Block {
+    name: "notification_email",
+    content: Content::Entries("a mail address"),
+};
+
+static LINKBEAT_INTERFACES: Block = Block {
+    name: "linkbeat_interfaces",
+    content: Content::Entries("an interface"),
+};
+
+static INTERFACE_UP_DOWN_DELAYS: Block = Block {
+    name: "interface_up_down_delays",
+    content: Content::Entries("an interface with its delays"),
+};
+
+static GARP_GROUP: Block = Block {
+    name: "garp_group",
+    content: Content::Keywords(&[
+        later("garp_interval"),
+        later("gna_interval"),
+        later("interface"),
+        later_block("interfaces", &GARP_INTERFACES),
+    ]),
+};
+
+static GARP_INTERFACES: Block = Block {
+    name: "interfaces",
+    content: Content::Entries("an interface"),
+};
+
+static TRACK_GROUP: Block = Block {
+    name: "track_group",
+    content: Content::Keywords(&[later_block("group", &GROUP)]),
+};
+
+static STATIC_IPADDRESS: Block = Block {
+    name: "static_ipaddress",
+    content: Content::Entries("an address"),
+};
+
+static STATIC_ROUTES: Block = Block {
+    name: "static_routes",
+    content: Content::Entries("a route"),
+};
+
+static STATIC_RULES: Block = Block {
+    name: "static_rules",
+    content: Content::Entries("a rule"),
+};
+
+static TRACK_FILE: Block = Block {
+    name: "track_file",
+    content: Content::Keywords(&[later("file"), later("weight"), later("init_file")]),
+};
+
+static VRRP_TRACK_PROCESS: Block = Block {
+    name: "vrrp_track_process",
+    content: Content::Keywords(&[
+        later("process"),
+        later("param_match"),
+        later("weight"),
+        later("quorum"),
+        later("quorum_max"),
+        later("fork_delay"),
+        later("terminate_delay"),
+        later("delay"),
+        later("full_command"),
+    ]),
+};
+
+static BFD_INSTANCE: Block = Block {
+    name: "bfd_instance",
+    content: Content::Keywords(&[
+        later("neighbor_ip"),
+        later("neighbour_ip"),
+        later("source_ip"),
+        later("min_rx"),
+        later("min_tx"),
+        later("idle_tx"),
+        later("multiplier"),
+        later("passive"),
+        later("multihop"),
+        later("ttl"),
+        later("hoplimit"),
+        later("max_hops"),
+        later("weight"),
+        later("vrrp"),
+        later("checker"),
+    ]),
+};
+
+static VIRTUAL_SERVER_GROUP: Block = Block {
+    name: "virtual_server_group",
+    content: Content::Entries("an address, a range or a fwmark"),
+};
+
+static SSL: Block = Block {
+    name: "SSL",
+    content: Content::Keywords(&[
+        later("password"),
+        later("ca"),
+        later("certificate"),
+        later("key"),
+    ]),
+};
+
+static VIRTUAL_SERVER: Block = Block {
+    name: "virtual_server",
+    content: Content::Keywords(&[
+        later("ip_family"),
+        later("delay_loop"),
+        later("lvs_sched"),
+        later("lb_algo"),
+        later("hashed"),
+        later("flag-1"),
+        later("flag-2"),
+        later("flag-3"),
+        later("sh-port"),
+        later("sh-fallback"),
+        later("mh-port"),
+        later("mh-fallback"),
+        later("ops"),
+        later("lvs_method"),
+        later("lb_kind"),
+        later("persistence_engine"),
+        later("persistence_timeout"),
+        later("persistence_granularity"),
+        later("protocol"),
+        later("ha_suspend"),
+        later("smtp_alert"),
+        later("virtualhost"),
+        later("snmp_name"),
+        later("alpha"),
+        later("omega"),
+        later("quorum"),
+        later("hysteresis"),
+        later("quorum_up"),
+        later("quorum_down"),
+        later("sorry_server"),
+        later("sorry_server_inhibit"),
+        later("sorry_server_lvs_method"),
+        later("connect_timeout"),
+        later("retry"),
+        later("delay_before_retry"),
+        later("warmup"),
+        later("inhibit_on_failure"),
+        later_block("real_server", &REAL_SERVER),
+    ]),
+};
+
+static REAL_SERVER: Block = Block {
+    name: "real_server",
+    content: Content::Keywords(&[
+        later("weight"),
+        later("lvs_method"),
+        later("lb_kind"),
+        later("uthreshold"),
+        later("lthreshold"),
+        later("inhibit_on_failure"),
+        later("notify_up"),
+        later("notify_down"),
+        later("alpha"),
+        later("connect_timeout"),
+        later("retry"),
+        later("delay_before_retry"),
+        later("warmup"),
+        later("delay_loop"),
+        later("smtp_alert"),
+        later("virtualhost"),
+        later("snmp_name"),
+        later_block("HTTP_GET", &HTTP_GET),
+        later_block("SSL_GET", &SSL_GET),
+        later_block("TCP_CHECK", &TCP_CHECK),
+        later_block("SMTP_CHECK", &SMTP_CHECK),
+        later_block("DNS_CHECK", &DNS_CHECK),
+        later_block("MISC_CHECK", &MISC_CHECK),
+        later_block("BFD_CHECK", &BFD_CHECK),
+        later_block("PING_CHECK", &PING_CHECK),
+        later_block("UDP_CHECK", &UDP_CHECK),
+        later_block("FILE_CHECK", &FILE_CHECK),
+    ]),
+};
+
+/// A checker that opens a connection: the options all of them have, and its own.
+macro_rules! connecting_checker {
+    ($name:ident $keyword:literal [$($own:expr),* $(,)?]) => {
+        static $name: Block = Block {
+            name: $keyword,
+            content: Content::Keywords(&[
+                later("connect_ip"),
+                later("connect_port"),
+                later("bindto"),
+                later("bind_if"),
+                later("bind_port"),
+                later("fwmark"),
+                later("connect_timeout"),
+                later("alpha"),
+                later("retry"),
+                later("delay_before_retry"),
+                later("warmup"),
+                later("delay_loop"),
+                later("log_all_failures"),
+                $($own,)*
+            ]),
+        };
+    };
+}
+
+connecting_checker!(HTTP_GET "HTTP_GET" [
+    later("http_protocol"),
+    later("fast_recovery"),
+    later("virtualhost"),
+    later("nb_get_retry"),
+    later_block("url", &URL),
+]);
+connecting_checker!(SSL_GET "SSL_GET" [
+    later("http_protocol"),
+    later("fast_recovery"),
+    later("virtualhost"),
+    later("nb_get_retry"),
+    later("enable_sni"),
+    later("sni_name"),
+    later("tls_compliant"),
+    later_block("url", &URL),
+]);
+connecting_checker!(TCP_CHECK "TCP_CHECK" []);
+connecting_checker!(SMTP_CHECK "SMTP_CHECK" [later("helo_name"), later_block("host", &HOST)]);
+connecting_checker!(DNS_CHECK "DNS_CHECK" [later("type"), later("name")]);
+connecting_checker!(PING_CHECK "PING_CHECK" []);
+connecting_checker!(UDP_CHECK "UDP_CHECK" [
+    later("payload"),
+    later("require_reply"),
+    later("min_reply_length"),
+    later("max_reply_length"),
+]);
+
+static URL: Block = Block {
+    name: "url",
+    content: Content::Keywords(&[
+        later("path"),
+        later("digest"),
+        later("status_code"),
+        later("virtualhost"),
+        later("regex"),
+        later("regex_no_match"),
+        later("regex_options"),
+        later("regex_stack"),
+        later("regex_min_offset"),
+        later("regex_max_offset"),
+        later("tls_compliant"),
+    ]),
+};
+
+static HOST: Block = Block {
+    name: "host",
+    content: Content::Keywords(&[
+        later("connect_ip"),
+        later("connect_port"),
+        later("bindto"),
+        later("bind_if"),
+        later("bind_port"),
+        later("fwmark"),
+        later("connect_timeout"),
+    ]),
+};
+
+static MISC_CHECK: Block = Block {
+    name: "MISC_CHECK",
+    content: Content::Keywords(&[
+        later("misc_path"),
+        later("misc_timeout"),
+        later("misc_dynamic"),
+        later("user"),
+        later("alpha"),
+        later("retry"),
+        later("delay_before_retry"),
+        later("warmup"),
+        later("delay_loop"),
+        later("log_all_failures"),
+    ]),
+};
+
+static BFD_CHECK: Block = Block {
+    name: "BFD_CHECK",
+    content: Content::Keywords(&[later("name"), later("alpha"), later("log_all_failures")]),
+};
+
+static FILE_CHECK: Block = Block {
+    name: "FILE_CHECK",
+    content: Content::Keywords(&[
+        later("track_file"),
+        later("weight"),
+        later("alpha"),
+        later("log_all_failures"),
+    ]),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_block_has_a_keyword_twice() {
+        let mut pending = vec![&FILE];
+        while let Some(block) = pending.pop() {
+            let mut seen = BTreeSet::new();
+            for keyword in block.keywords() {
+                assert!(seen.insert(keyword.name), "{} {}", block.name, keyword.name);
+                if let Form::Block(inner) = keyword.form {
+                    pending.push(inner);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_name_stands_for_a_keyword_of_its_block() {
+        for keyword in VRRP_SYNC_GROUP.keywords() {
+            if let Support::OldNameOf(name) = keyword.support {
+                assert!(VRRP_SYNC_GROUP.keyword(name).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_keyword_is_found_in_every_block_that_has_it() {
+        let names = |keyword| {
+            let blocks = blocks_with(keyword);
+            blocks.iter().map(|block| block.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("vrrp_instance"), [""]);
+        assert_eq!(names("auth_pass"), ["authentication"]);
+        assert_eq!(names("misc_path"), ["MISC_CHECK"]);
+        assert!(names("nonsense").is_empty());
+    }
+}

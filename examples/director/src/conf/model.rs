@@ -1,0 +1,186 @@
+//! The typed configuration: what a keepalived.conf means.
+
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+
+use vrrp::{RouterConfig, Weight};
+
+use super::source::Span;
+
+/// A whole configuration.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// What holds for all.
+    pub global: Global,
+    /// The virtual routers, in the order of the file.
+    pub instances: Vec<VrrpInstance>,
+    /// The groups that change role together.
+    pub sync_groups: Vec<SyncGroup>,
+    /// The scripts that instances and groups track.
+    pub scripts: Vec<VrrpScript>,
+}
+
+/// `global_defs`, without what the instances already took over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Global {
+    /// `router_id`: what this machine calls itself; `None`: its host name.
+    pub router_id: Option<String>,
+    /// `default_interface`: where addresses go that belong to no instance.
+    pub default_interface: Option<String>,
+    /// `script_user`: who runs the scripts that name no user.
+    pub script_user: Option<ScriptUser>,
+    /// `enable_script_security`: no script runs as root that others could change.
+    pub enable_script_security: bool,
+    /// `log_unknown_vrids`: report advertisements for virtual routers we do not have.
+    pub log_unknown_vrids: bool,
+}
+
+/// `vrrp_instance`: a virtual router and what happens when its role changes.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VrrpInstance {
+    /// The virtual router, ready for the `vrrp` crate. Its [`Condition`](vrrp::Tracked) trackers
+    /// are names of [`VrrpScript`]s; those of its sync group are among them.
+    pub router: RouterConfig,
+    /// Its scripts.
+    pub notify: Notify,
+    /// Where its settings stand in the file.
+    pub places: Places,
+}
+
+/// `vrrp_sync_group`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SyncGroup {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The names of its instances, in the order of the file.
+    pub members: Vec<Arc<str>>,
+    /// Its scripts.
+    pub notify: Notify,
+    /// Where its settings stand in the file.
+    pub places: Places,
+}
+
+/// `vrrp_script`: a command whose exit code says whether a condition holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VrrpScript {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is run.
+    pub script: Script,
+    /// Time between two starts. Default: 1 s.
+    pub interval: Duration,
+    /// Time after which a run has failed. Default: the interval.
+    pub timeout: Duration,
+    /// The weight for instances that give none of their own. Default: 0, required.
+    pub weight: Weight,
+    /// Takes success for failure and failure for success.
+    pub reverse: bool,
+    /// Successes in a row that it takes to hold. Default: 1.
+    pub rise: NonZeroU32,
+    /// Failures in a row that it takes to hold no more. Default: 1.
+    pub fall: NonZeroU32,
+    /// Whether it is taken for failed until it succeeded.
+    pub init_fail: bool,
+    /// Where its settings stand in the file.
+    pub places: Places,
+}
+
+/// A command line and who runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Script {
+    /// The program and its arguments, exactly; never empty.
+    pub argv: Vec<String>,
+    /// Who runs it; `None`: the [`Global::script_user`].
+    pub user: Option<ScriptUser>,
+    /// Where it stands in the file.
+    pub span: Span,
+}
+
+/// A user and a group by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScriptUser {
+    /// The user.
+    pub user: String,
+    /// The group; `None`: the user's own.
+    pub group: Option<String>,
+    /// Where they stand in the file.
+    pub span: Span,
+}
+
+/// The scripts that are run when a role changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notify {
+    /// `notify_master`.
+    pub master: Option<Script>,
+    /// `notify_backup`.
+    pub backup: Option<Script>,
+    /// `notify_fault`.
+    pub fault: Option<Script>,
+    /// `notify_stop`.
+    pub stop: Option<Script>,
+    /// `notify_deleted` with a script.
+    pub deleted: Option<Script>,
+    /// `notify_deleted`, with or without a script: a deleted instance is reported as DELETED,
+    /// and not as FAULT.
+    pub report_deleted: bool,
+    /// `notify_master_rx_lower_pri`.
+    pub master_rx_lower_pri: Option<Script>,
+    /// `notify`: run at every change, behind the others, with four words added.
+    pub any: Option<Script>,
+}
+
+/// Where the settings of a block stand in the file, for errors that are found later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The line that opens the block.
+    block: Span,
+    keywords: BTreeMap<&'static str, Span>,
+    entries: BTreeMap<(&'static str, String), Span>,
+}
+
+impl Places {
+    pub(super) const fn new(block: Span) -> Self {
+        Self {
+            block,
+            keywords: BTreeMap::new(),
+            entries: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn set(&mut self, keyword: &'static str, span: Span) {
+        self.keywords.insert(keyword, span);
+    }
+
+    pub(super) fn set_entry(&mut self, list: &'static str, entry: impl ToString, span: Span) {
+        self.entries.insert((list, entry.to_string()), span);
+    }
+
+    /// The line that opens the block.
+    #[must_use]
+    pub const fn block(&self) -> Span {
+        self.block
+    }
+
+    /// Where a keyword is set, as `interface`; the block's first line if it is not.
+    #[must_use]
+    pub fn of(&self, keyword: &str) -> Span {
+        self.keywords.get(keyword).copied().unwrap_or(self.block)
+    }
+
+    /// Where an entry of a list stands: an address in `virtual_ipaddress`, an interface in
+    /// `track_interface`; the block's first line if it is not there.
+    #[must_use]
+    pub fn of_entry(&self, list: &'static str, entry: impl ToString) -> Span {
+        self.entries
+            .get(&(list, entry.to_string()))
+            .copied()
+            .unwrap_or(self.block)
+    }
+}

@@ -1,0 +1,556 @@
+//! A `vrrp_instance` with all that bears on it → the configuration of a virtual router.
+
+use std::time::Duration;
+
+use vrrp::{
+    AdvertInterval, Authentication, Checksum, Family, Preempt, Priority, RouterConfig, StartAs,
+    Tracked, Tracker, Transport, Unicast, Version, Weight,
+};
+
+use super::{
+    address::family_of,
+    context::Context,
+    diagnostic::{Code, Diagnostic},
+    global::{Defaults, has_family},
+    instance::Draft,
+    model::{VrrpInstance, VrrpScript},
+    suggest::did_you_mean,
+    sync_group::GroupDraft,
+    track::{Track, Tracks},
+};
+
+/// What an instance is completed with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings<'c> {
+    pub(super) defaults: &'c Defaults,
+    pub(super) scripts: &'c [VrrpScript],
+    /// The group that the instance is in.
+    pub(super) group: Option<&'c GroupDraft>,
+}
+
+/// Completes an instance; `None` if it lacks something, which is reported.
+pub(super) fn complete(
+    context: &mut Context<'_>,
+    draft: Draft,
+    around: Surroundings<'_>,
+) -> Option<VrrpInstance> {
+    let essentials = essentials(context, &draft);
+    let family = family(context, &draft)?;
+    let version = version(context, &draft, around.defaults, family);
+    let interval = interval(context, &draft, version);
+    check_families(context, &draft, family);
+    check_duplicates(context, &draft);
+    let transport = transport(context, &draft, around.defaults, family);
+    let priority = draft.priority.unwrap_or(match draft.state {
+        StartAs::Master => Priority::OWNER,
+        StartAs::Backup => Priority::DEFAULT,
+    });
+    let trackers = trackers(context, &draft, around, priority);
+    let preempt = preempt(context, &draft, priority, &trackers);
+    check_authentication(context, &draft, version);
+
+    let (interface, vrid) = essentials?;
+    let defaults = around.defaults;
+    let tunables = if defaults.min_garp {
+        draft.tunables.or(defaults.tunables).or_min_garp()
+    } else {
+        draft.tunables.or(defaults.tunables)
+    };
+    let gap = match family {
+        Family::V4 => defaults.garp_interval,
+        Family::V6 => defaults.gna_interval,
+    };
+    let vips = draft.vips.iter().map(|(vip, _)| vip.clone()).collect();
+    let mut router = RouterConfig::new(&draft.name, &interface, vrid, vips);
+    router.excluded = draft.excluded.iter().map(|(vip, _)| vip.clone()).collect();
+    router.version = version;
+    router.priority = priority;
+    router.interval = interval?;
+    router.authentication = match (version, draft.password) {
+        (Version::V2, Some(password)) => Authentication::Pass(password),
+        _ => Authentication::None,
+    };
+    router.start_as = draft.state;
+    router.preempt = preempt;
+    router.startup_delay = defaults.startup_delay.unwrap_or(Duration::ZERO);
+    if let Some(adverts) = tunables.down_timer_adverts() {
+        router.down_timer_adverts = adverts;
+    }
+    router.lower_priority = tunables.lower_priority();
+    router.higher_priority = tunables.higher_priority();
+    router.announce = tunables.announce(gap.unwrap_or(Duration::ZERO));
+    router.transport = transport?;
+    if let Transport::Unicast(unicast) = &mut router.transport {
+        unicast.check_source = tunables.check_unicast_src() || draft.peer_ttl_checked;
+    }
+    router.source = draft.unicast_src_ip.or(draft.mcast_src_ip);
+    router.checksum = if draft.v3_checksum_as_v2 {
+        Checksum::Message
+    } else {
+        Checksum::PseudoHeader
+    };
+    router.track_interface = !draft.dont_track_primary;
+    router.trackers = trackers;
+    router.sync_group = around.group.map(|draft| draft.group.name.clone());
+    if let Err(error) = router.advertisement() {
+        let message = format!("{}: {}", error, error.problem);
+        context.report(Diagnostic::new(
+            Code::Conflict,
+            draft.places.block(),
+            message,
+        ));
+        return None;
+    }
+    Some(VrrpInstance {
+        router,
+        notify: draft.notify,
+        places: draft.places,
+    })
+}
+
+fn essentials(context: &mut Context<'_>, draft: &Draft) -> Option<(String, vrrp::Vrid)> {
+    for (keyword, value) in [
+        ("interface", "the interface that advertisements are sent on"),
+        (
+            "virtual_router_id",
+            "a number from 1 to 255, the same on all nodes",
+        ),
+        ("virtual_ipaddress", "the addresses to hold"),
+    ] {
+        if !draft.says(keyword) {
+            context.report(
+                Diagnostic::new(
+                    Code::MissingKeyword,
+                    draft.places.block(),
+                    format!("`vrrp_instance {}` has no `{keyword}`", draft.name),
+                )
+                .help(format!("add `{keyword}`: {value}")),
+            );
+        }
+    }
+    if draft.says("virtual_ipaddress") && draft.vips.is_empty() && !draft.broken {
+        context.report(Diagnostic::new(
+            Code::MissingKeyword,
+            draft.places.of("virtual_ipaddress"),
+            format!("`vrrp_instance {}` has no address to hold", draft.name),
+        ));
+    }
+    Some((draft.interface.clone()?, draft.vrid?))
+}
+
+/// The family of the instance: that of its addresses.
+fn family(context: &mut Context<'_>, draft: &Draft) -> Option<Family> {
+    let family = family_of(&draft.vips)?;
+    if draft.native_ipv6 && family == Family::V4 {
+        context.report(
+            Diagnostic::new(
+                Code::Conflict,
+                draft.places.of("native_ipv6"),
+                "`native_ipv6` with IPv4 addresses",
+            )
+            .help("remove `native_ipv6`: the addresses tell the family"),
+        );
+    }
+    Some(family)
+}
+
+fn version(
+    context: &mut Context<'_>,
+    draft: &Draft,
+    defaults: &Defaults,
+    family: Family,
+) -> Version {
+    match (family, draft.version) {
+        (Family::V6, Some(Version::V2)) => {
+            context.report(
+                Diagnostic::new(
+                    Code::Conflict,
+                    draft.places.of("version"),
+                    "version 2 has no IPv6",
+                )
+                .help("use version 3, on all nodes"),
+            );
+            Version::V3
+        }
+        (Family::V6, _) => Version::V3,
+        (Family::V4, version) => version.or(defaults.version).unwrap_or(Version::V2),
+    }
+}
+
+fn interval(context: &mut Context<'_>, draft: &Draft, version: Version) -> Option<AdvertInterval> {
+    let Some(written) = draft.advert_int else {
+        return (!draft.says("advert_int")).then_some(AdvertInterval::DEFAULT);
+    };
+    let fitting = u16::try_from(written.as_millis() / 10)
+        .ok()
+        .and_then(|centis| AdvertInterval::from_centis(centis).ok())
+        .filter(|interval| interval.as_duration() == written && interval.fits(version));
+    if fitting.is_none() {
+        let secs = written.as_secs_f64();
+        let (expected, help) = match version {
+            Version::V2 => (
+                "version 2 sends whole seconds from 1 to 255",
+                "keepalived rounds it; write whole seconds, or use `version 3` on all nodes",
+            ),
+            Version::V3 => (
+                "version 3 sends hundredths of seconds from 0.01 to 40.95",
+                "keepalived rounds it or cuts it; write one that can be sent, on all nodes",
+            ),
+        };
+        context.report(
+            Diagnostic::new(
+                Code::WrongValue,
+                draft.places.of("advert_int"),
+                format!("an interval of {secs} s cannot be sent: {expected}"),
+            )
+            .help(help),
+        );
+    }
+    fitting
+}
+
+fn check_families(context: &mut Context<'_>, draft: &Draft, family: Family) {
+    for (vip, span) in &draft.vips {
+        if Family::of(vip.address) != family {
+            context.report(
+                Diagnostic::new(
+                    Code::WrongFamily,
+                    *span,
+                    format!(
+                        "`{}` is not an {family} address as the first one is",
+                        vip.address
+                    ),
+                )
+                .help(
+                    "one instance serves one family: use a second instance, or \
+                     `virtual_ipaddress_excluded`",
+                ),
+            );
+        }
+    }
+    for (peer, span) in &draft.peers {
+        has_family(context, peer.address, family, *span);
+    }
+    for (keyword, address) in [
+        ("mcast_src_ip", draft.mcast_src_ip),
+        ("unicast_src_ip", draft.unicast_src_ip),
+        ("mcast_dst_ip", draft.mcast_dst_ip),
+    ] {
+        if let Some(address) = address {
+            has_family(context, address, family, draft.places.of(keyword));
+        }
+    }
+}
+
+fn check_duplicates(context: &mut Context<'_>, draft: &Draft) {
+    let mut seen = std::collections::BTreeMap::new();
+    for (vip, span) in draft.vips.iter().chain(&draft.excluded) {
+        let key = (vip.address, vip.interface.clone());
+        if let Some(first) = seen.insert(key, *span) {
+            context.report(
+                Diagnostic::new(
+                    Code::DuplicateAddress,
+                    *span,
+                    format!("`{}` is listed twice", vip.address),
+                )
+                .note(first, "first listed here")
+                .help("remove one of them, on all nodes"),
+            );
+        }
+    }
+}
+
+fn transport(
+    context: &mut Context<'_>,
+    draft: &Draft,
+    defaults: &Defaults,
+    family: Family,
+) -> Option<Transport> {
+    if draft.says("unicast_peer") {
+        if draft.peers.is_empty() {
+            if !draft.broken {
+                context.report(
+                    Diagnostic::new(
+                        Code::MissingValue,
+                        draft.places.of("unicast_peer"),
+                        "`unicast_peer` names no peer",
+                    )
+                    .help("keepalived falls back to multicast; add the peers, or remove the block"),
+                );
+            }
+            return None;
+        }
+        if draft.says("mcast_dst_ip") {
+            context.report(
+                Diagnostic::new(
+                    Code::Conflict,
+                    draft.places.of("mcast_dst_ip"),
+                    "a multicast group together with unicast peers",
+                )
+                .note(draft.places.of("unicast_peer"), "the peers")
+                .help("remove one of the two"),
+            );
+        }
+        let mut unicast = Unicast::to([]);
+        unicast.peers = draft.peers.iter().map(|(peer, _)| *peer).collect();
+        unicast.ttl = draft.unicast_ttl.unwrap_or(unicast.ttl);
+        return Some(Transport::Unicast(unicast));
+    }
+    for keyword in ["unicast_src_ip", "unicast_ttl", "check_unicast_src"] {
+        if draft.says(keyword) {
+            context.report(
+                Diagnostic::new(
+                    Code::MissingKeyword,
+                    draft.places.of(keyword),
+                    format!("`{keyword}` without `unicast_peer`"),
+                )
+                .help(
+                    "keepalived falls back to multicast; add `unicast_peer { ... }`, or use \
+                     `mcast_src_ip`",
+                ),
+            );
+        }
+    }
+    let group = draft.mcast_dst_ip.or(match family {
+        Family::V4 => defaults.group_v4,
+        Family::V6 => defaults.group_v6,
+    });
+    Some(Transport::Multicast { group })
+}
+
+/// The trackers of the instance and of its group, with the weights that count.
+fn trackers(
+    context: &mut Context<'_>,
+    draft: &Draft,
+    around: Surroundings<'_>,
+    priority: Priority,
+) -> Vec<Tracker> {
+    // A group drops the weights of its members unless it is told not to, and an owner all of
+    // them (keepalived; the interfaces are required then, the scripts not tracked at all).
+    let dropped = match around.group {
+        _ if priority.is_owner() => Some("its priority 255 is never changed"),
+        Some(group) if !group.keeps_weights => Some("its sync group has no weights of members"),
+        _ => None,
+    };
+    let group_dropped = priority
+        .is_owner()
+        .then_some("priority 255 is never changed");
+    let mut trackers = resolve(context, &draft.tracks, around.scripts, dropped);
+    if let Some(group) = around.group {
+        let of_group = resolve_quietly(&group.tracks, around.scripts, group_dropped);
+        for tracker in of_group {
+            if trackers.iter().all(|own| own.tracked != tracker.tracked) {
+                trackers.push(tracker);
+            }
+        }
+    }
+    let own = draft.interface.as_deref();
+    trackers.retain(|tracker| {
+        let is_own = matches!(&tracker.tracked, Tracked::Interface(name)
+            if Some(&**name) == own && tracker.weight == Weight::REQUIRED && !tracker.reverse);
+        if is_own {
+            context.report(
+                Diagnostic::new(
+                    Code::Unused,
+                    draft.places.of_entry("track_interface", own.unwrap_or("")),
+                    format!(
+                        "`{}` is the interface of `vrrp_instance {}` itself",
+                        own.unwrap_or(""),
+                        draft.name
+                    ),
+                )
+                .help("it is tracked anyway; remove it from `track_interface`"),
+            );
+        }
+        !is_own
+    });
+    trackers
+}
+
+/// Reports the scripts that do not exist and the weights that are dropped.
+fn resolve(
+    context: &mut Context<'_>,
+    tracks: &Tracks,
+    scripts: &[VrrpScript],
+    dropped: Option<&str>,
+) -> Vec<Tracker> {
+    for track in &tracks.scripts {
+        if !scripts.iter().any(|script| *script.name == *track.name) {
+            report_unknown_script(context, track, scripts);
+        }
+    }
+    if let Some(why) = dropped {
+        for (track, tracker) in all(tracks, scripts) {
+            if tracker.weight != Weight::REQUIRED {
+                let (effect, help) = match tracker.tracked {
+                    Tracked::Interface(_) => (
+                        "the weight is dropped, the interface required",
+                        "remove the weight",
+                    ),
+                    Tracked::Condition(_) | _ => (
+                        "the script is not tracked",
+                        "track it without weight, or in the sync group",
+                    ),
+                };
+                context.report(
+                    Diagnostic::new(
+                        Code::DroppedWeight,
+                        track.span,
+                        format!("`{}` has a weight, but {why}: {effect}", track.name),
+                    )
+                    .help(help),
+                );
+            }
+        }
+    }
+    resolve_quietly(tracks, scripts, dropped)
+}
+
+/// Reports the entries of a group's `track_script` that do not exist.
+pub(super) fn check_scripts(context: &mut Context<'_>, tracks: &Tracks, scripts: &[VrrpScript]) {
+    resolve(context, tracks, scripts, None);
+}
+
+fn resolve_quietly(tracks: &Tracks, scripts: &[VrrpScript], dropped: Option<&str>) -> Vec<Tracker> {
+    all(tracks, scripts)
+        .filter_map(|(_, mut tracker)| {
+            if dropped.is_some() && tracker.weight != Weight::REQUIRED {
+                if !matches!(tracker.tracked, Tracked::Interface(_)) {
+                    return None;
+                }
+                tracker.weight = Weight::REQUIRED;
+            }
+            Some(tracker)
+        })
+        .collect()
+}
+
+/// The entries whose script exists, with their own weights or those of the script.
+fn all<'c>(
+    tracks: &'c Tracks,
+    scripts: &'c [VrrpScript],
+) -> impl Iterator<Item = (&'c Track, Tracker)> {
+    let tracker = |track: &Track, tracked, weight, reverse| {
+        let mut tracker = Tracker::weighted(tracked, track.weight.unwrap_or(weight));
+        tracker.reverse = track.reverse.unwrap_or(reverse);
+        tracker
+    };
+    let of_scripts = tracks.scripts.iter().filter_map(move |track| {
+        let script = scripts.iter().find(|script| *script.name == *track.name)?;
+        let tracked = Tracked::Condition(script.name.clone());
+        // An entry with a weight of its own takes nothing from the script.
+        let reverse = track.weight.is_none() && script.reverse;
+        Some((track, tracker(track, tracked, script.weight, reverse)))
+    });
+    let of_interfaces = tracks.interfaces.iter().map(move |track| {
+        let tracked = Tracked::Interface(track.name.as_str().into());
+        (track, tracker(track, tracked, Weight::REQUIRED, false))
+    });
+    of_scripts.chain(of_interfaces)
+}
+
+fn report_unknown_script(context: &mut Context<'_>, track: &Track, scripts: &[VrrpScript]) {
+    let diagnostic = Diagnostic::new(
+        Code::UnknownScript,
+        track.span,
+        format!("there is no `vrrp_script {}`", track.name),
+    );
+    let names = scripts.iter().map(|script| &*script.name);
+    let diagnostic = match did_you_mean(&track.name, names) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic.help(format!(
+            "define `vrrp_script {} {{ ... }}`; keepalived goes on without the check",
+            track.name
+        )),
+    };
+    context.report(diagnostic);
+}
+
+fn preempt(
+    context: &mut Context<'_>,
+    draft: &Draft,
+    priority: Priority,
+    trackers: &[Tracker],
+) -> Preempt {
+    let delayed = draft.preempt_delay.filter(|delay| !delay.is_zero());
+    let report = |context: &mut Context<'_>, keyword: &str, why: &str, help: &str| {
+        context.report(
+            Diagnostic::new(
+                Code::MasterState,
+                draft.places.of(keyword),
+                format!("`{keyword}` has no effect with {why}"),
+            )
+            .help(help),
+        );
+    };
+    if draft.nopreempt && delayed.is_some() {
+        context.report(
+            Diagnostic::new(
+                Code::Conflict,
+                draft.places.of("preempt_delay"),
+                "`preempt_delay` together with `nopreempt`",
+            )
+            .note(draft.places.of("nopreempt"), "never preempts")
+            .help("remove one of the two; keepalived drops the delay"),
+        );
+    }
+    if priority.is_owner() {
+        for keyword in ["nopreempt", "preempt_delay"] {
+            let said = (keyword == "nopreempt" && draft.nopreempt)
+                || (keyword == "preempt_delay" && delayed.is_some());
+            if said {
+                let help = "an address owner always takes over; give it a lower priority";
+                report(context, keyword, "priority 255", help);
+            }
+        }
+        return Preempt::After(Duration::ZERO);
+    }
+    if draft.state == StartAs::Master {
+        let help = "write `state BACKUP` on all nodes; the priority decides who is master";
+        if draft.nopreempt {
+            report(context, "nopreempt", "`state MASTER`", help);
+        }
+        if delayed.is_some() {
+            report(context, "preempt_delay", "`state MASTER`", help);
+        }
+        return Preempt::After(Duration::ZERO);
+    }
+    if !draft.nopreempt {
+        return Preempt::After(delayed.unwrap_or(Duration::ZERO));
+    }
+    let weighted: Vec<String> = trackers
+        .iter()
+        .filter(|tracker| tracker.weight != Weight::REQUIRED)
+        .map(|tracker| tracker.tracked.to_string())
+        .collect();
+    if !weighted.is_empty() {
+        context.report(
+            Diagnostic::new(
+                Code::NopreemptWeight,
+                draft.places.of("nopreempt"),
+                format!(
+                    "with `nopreempt` the weight of {} never moves the addresses",
+                    weighted.join(", ")
+                ),
+            )
+            .help(
+                "a backup does not take over from a master of lower priority; remove the weight \
+                 so that a failure means FAULT, or remove `nopreempt`",
+            ),
+        );
+    }
+    Preempt::Never
+}
+
+fn check_authentication(context: &mut Context<'_>, draft: &Draft, version: Version) {
+    if version == Version::V3 && draft.password.is_some() {
+        context.report(
+            Diagnostic::new(
+                Code::IgnoredAuthentication,
+                draft.places.of("authentication"),
+                "version 3 has no authentication: the password is not used",
+            )
+            .help("remove the block, or use version 2"),
+        );
+    }
+}

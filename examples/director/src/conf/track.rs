@@ -1,0 +1,111 @@
+//! `track_script` and `track_interface`.
+
+use vrrp::Weight;
+
+use super::{
+    context::{Args, Context},
+    diagnostic::{Code, Diagnostic},
+    keywords::{TRACK_INTERFACE, TRACK_SCRIPT},
+    model::Places,
+    script::reverse_word,
+    source::Span,
+    tree::Item,
+    values::{interface, weight},
+};
+
+/// What an instance or a group tracks, before the scripts are known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tracks {
+    pub(super) scripts: Vec<Track>,
+    pub(super) interfaces: Vec<Track>,
+}
+
+/// An entry of `track_script` or `track_interface`.
+#[derive(Debug, Clone)]
+pub(super) struct Track {
+    pub(super) name: String,
+    pub(super) weight: Option<Weight>,
+    pub(super) reverse: Option<bool>,
+    pub(super) span: Span,
+}
+
+/// Takes over a `track_script` or `track_interface` block; `false` if the keyword is neither.
+pub(super) fn track(
+    context: &mut Context<'_>,
+    tracks: &mut Tracks,
+    places: &mut Places,
+    keyword: &'static str,
+    block: Item<'_>,
+) -> bool {
+    let list = match keyword {
+        "track_script" => &mut tracks.scripts,
+        "track_interface" => &mut tracks.interfaces,
+        _ => return false,
+    };
+    for entry in block.items() {
+        let Some(track) = entry_of(context, keyword, entry) else {
+            continue;
+        };
+        if let Some(first) = list.iter().find(|known| known.name == track.name) {
+            context.report(
+                Diagnostic::new(
+                    Code::DuplicateEntry,
+                    track.span,
+                    format!("`{}` is tracked twice", track.name),
+                )
+                .note(first.span, "first tracked here")
+                .help("remove one of them"),
+            );
+            continue;
+        }
+        places.set_entry(keyword, &track.name, track.span);
+        list.push(track);
+    }
+    true
+}
+
+fn entry_of(context: &mut Context<'_>, keyword: &str, entry: Item<'_>) -> Option<Track> {
+    let of_interfaces = keyword == TRACK_INTERFACE.name;
+    debug_assert!(of_interfaces || keyword == TRACK_SCRIPT.name);
+    let mut args = Args::of_entry(entry);
+    let name = args.required(context, "a name")?;
+    let mut track = Track {
+        name: if of_interfaces {
+            context.parsed(name, interface)?
+        } else {
+            name.text.to_owned()
+        },
+        weight: None,
+        reverse: None,
+        span: name.span,
+    };
+    if !super::instance::is_plain_entry(context, entry) {
+        return None;
+    }
+    while let Some(word) = args.next() {
+        match word.text {
+            "weight" => {
+                let number = args.required(context, "a weight")?;
+                track.weight = Some(context.parsed(number, weight)?);
+            }
+            _ if track.weight.is_some() => {
+                track.reverse = Some(context.parsed(word, reverse_word)?);
+            }
+            _ => {
+                context.report(
+                    Diagnostic::new(
+                        Code::WrongValue,
+                        word.span,
+                        format!("`{}` is not an option of an entry here", word.text),
+                    )
+                    .help(
+                        "each entry has a line of its own, with `weight N [reverse]` behind it \
+                         if wanted",
+                    ),
+                );
+                return None;
+            }
+        }
+    }
+    Some(track)
+}
