@@ -1,6 +1,6 @@
 //! What holds for every advertisement, and for every message.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr};
 
 use proptest::prelude::*;
 use vrrp::{Advertisement, Checksum, Family, Packet, ParseError, Version, strategy};
@@ -125,6 +125,16 @@ proptest! {
             message[at] = byte;
         }
         advert::parse_emit_parse(&message);
+    }
+}
+
+#[test]
+fn what_the_fuzzer_found_is_parsed_or_rejected() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/advert");
+    let files: Vec<_> = fs::read_dir(corpus).unwrap().collect();
+    assert!(files.len() > 10, "{} files in {corpus}", files.len());
+    for file in files {
+        advert::parse_emit_parse(&fs::read(file.unwrap().path()).unwrap());
     }
 }
 

@@ -34,8 +34,6 @@ pub struct FakeAdvertiser {
     rejections: Mutex<Rejections>,
 }
 
-const SEND: &str = "send an advertisement";
-
 impl FakeAdvertiser {
     pub(super) fn new(
         host: Host,
@@ -61,12 +59,28 @@ impl FakeAdvertiser {
         }
     }
 
-    fn io(&self, operation: &'static str, source: io::Error) -> AdvertiserError {
-        AdvertiserError::Io {
-            operation,
-            interface: Arc::clone(&self.interface),
+    fn send_one(&self, advert: &Advertisement, delivery: &Delivery, to: IpAddr) -> io::Result<()> {
+        let Delivery {
             source,
+            ttl,
+            checksum,
+            ..
+        } = *delivery;
+        let family = advert.addresses().family();
+        if [family, Family::of(source), Family::of(to)] != [self.family; 3] {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "an advertisement of {family} addresses from {source} to {to} does not fit a \
+                     socket for {}",
+                    self.family
+                ),
+            ));
         }
+        self.host.may_send(&self.interface, source)?;
+        let frame = Frame::encode(advert, source, to, ttl, checksum);
+        self.lan.send(self.port, frame);
+        Ok(())
     }
 }
 
@@ -78,7 +92,11 @@ impl Advertiser for FakeAdvertiser {
                 io::ErrorKind::InvalidInput,
                 format!("{group} is not a multicast group"),
             );
-            return Err(self.io("join a group", source));
+            return Err(AdvertiserError::Io {
+                operation: "join a multicast group",
+                interface: Arc::clone(&self.interface),
+                source,
+            });
         }
         self.lan
             .join(self.socket, group)
@@ -94,31 +112,25 @@ impl Advertiser for FakeAdvertiser {
         if !self.lan.is_open(self.socket) {
             return Err(self.closed());
         }
-        self.host
-            .may_send(&self.interface, delivery.source)
-            .map_err(|source| self.io(SEND, source))?;
         let destinations = match &delivery.to {
             Destination::Group(group) => slice::from_ref(group),
             Destination::Peers(peers) => peers,
         };
-        let Delivery {
-            source,
-            ttl,
-            checksum,
-            ..
-        } = *delivery;
-        let mut done = Ok(());
-        for destination in destinations {
-            if [source, *destination].map(Family::of) == [self.family; 2] {
-                let frame = Frame::encode(advert, source, *destination, ttl, checksum);
-                self.lan.send(self.port, frame);
-            } else {
-                let what = format!("{source} and {destination} are not both {}", self.family);
-                let source = io::Error::new(io::ErrorKind::InvalidInput, what);
-                done = done.and_then(|()| Err(self.io(SEND, source)));
-            }
+        let failures: Vec<_> = destinations
+            .iter()
+            .filter_map(|to| Some((*to, self.send_one(advert, delivery, *to).err()?)))
+            .collect();
+        let failed = failures.len();
+        match failures.into_iter().next() {
+            None => Ok(()),
+            Some((to, source)) => Err(AdvertiserError::Send {
+                to,
+                interface: Arc::clone(&self.interface),
+                failed,
+                tried: destinations.len(),
+                source,
+            }),
         }
-        done
     }
 
     async fn recv(&self) -> Result<Received, AdvertiserError> {
