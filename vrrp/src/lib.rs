@@ -1,4 +1,122 @@
 //! VRRP v2 and v3: an address that moves to the next node when its holder dies.
+//!
+//! Several nodes share *virtual addresses*. One of them, the *master*, holds the addresses and says
+//! so every second or faster; the others, *backups*, take over when they hear it no more. Which one
+//! is master is decided by priority. That is a *virtual router*; a node has one for each set of
+//! addresses that shall move together.
+//!
+//! # Holding an address
+//!
+//! [`spawn`] runs a node on a [`Network`] and a [`VipManager`]: the kernel's own (module [`net`]),
+//! or the ones in memory of module [`fake`], which need no root and, on tokio's paused clock, no
+//! time. Here two nodes share an address, and the master's cable is pulled:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use vrrp::{LinkAddress, Priority, Role, RouterConfig, Vrid, fake::{Host, Lan, Vips}};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let lan = Lan::new(42);
+//! let host = |address: &str| -> Result<Host, std::net::AddrParseError> {
+//!     let host = Host::new();
+//!     host.add_interface("eth0", &lan, [LinkAddress::usable(address.parse()?, 24)]);
+//!     Ok(host)
+//! };
+//! let config = |priority| -> Result<_, Box<dyn std::error::Error>> {
+//!     let address = "192.0.2.100/24".parse()?;
+//!     let mut config = RouterConfig::new("web", "eth0", Vrid::new(51)?, vec![address]);
+//!     config.priority = Priority::new(priority)?;
+//!     Ok(config)
+//! };
+//! let (a, b) = (host("192.0.2.1")?, host("192.0.2.2")?);
+//! let node_a = vrrp::spawn(Arc::new(a.clone()), Arc::new(Vips::on(&a)));
+//! let node_b = vrrp::spawn(Arc::new(b.clone()), Arc::new(Vips::on(&b)));
+//! node_a.configure([config(150)?]).await?;
+//! node_b.configure([config(100)?]).await?;
+//!
+//! let mut role_of_a = node_a.role("web").expect("it was just configured");
+//! let mut role_of_b = node_b.role("web").expect("it was just configured");
+//! role_of_a.wait_for(|role| *role == Role::Master).await?;
+//! assert!(a.holds("192.0.2.100".parse()?) && !b.holds("192.0.2.100".parse()?));
+//!
+//! a.link_down("eth0");
+//! role_of_b.wait_for(|role| *role == Role::Master).await?;
+//! assert!(b.holds("192.0.2.100".parse()?) && !a.holds("192.0.2.100".parse()?));
+//!
+//! node_b.shutdown().await;
+//! assert!(!b.holds("192.0.2.100".parse()?));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What there is
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | what can be configured? | [`RouterConfig`] |
+//! | who is master now? what happened, and why? | [`NodeHandle::role`], [`NodeHandle::events`] |
+//! | how does it stand, what was counted? | [`NodeHandle::status`] |
+//! | may it be master while my service is down? | [`Tracker`], [`NodeHandle::set_condition`] |
+//! | several addresses that move together? | one [`RouterConfig`], or a [`SyncGroup`] of several |
+//! | another way to move an address (a cloud's API)? | implement [`VipManager`] |
+//! | another way to reach the others? | implement [`Advertiser`] and [`Network`] |
+//! | my own test? | module [`fake`]; `MockAdvertiser`, `MockVipManager` with feature `mock` |
+//!
+//! # The values underneath
+//!
+//! Everything that is decided is decided by plain values without sockets, tasks or clocks:
+//! [`VirtualRouter`], [`SyncGroup`], and [`Node`] which carries both. They have one contract:
+//!
+//! 1. give the value an input and the time at which it happens (`handle`);
+//! 2. take its outputs until there is none (`poll_output`), and do them in that order;
+//! 3. wait until the time it names (`poll_timeout`) or the next input, whichever is first;
+//! 4. give it the results of what it asked for as inputs: nothing is fire-and-forget.
+//!
+//! ```
+//! use std::time::Instant;
+//! use vrrp::{Input, Output, RouterConfig, VirtualRouter, Vrid};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[expect(clippy::disallowed_methods, reason = "an example has to start somewhere")]
+//! let mut now = Instant::now();
+//! let vip = "192.0.2.100/24".parse()?;
+//! let config = RouterConfig::new("web", "eth0", Vrid::new(51)?, vec![vip]);
+//! let mut router = VirtualRouter::new(config)?;
+//! router.handle(Input::Link { running: true, primary: Some("192.0.2.1".parse()?) }, now);
+//! router.handle(Input::Start, now);
+//! while router.poll_output().is_some() {}
+//!
+//! now = router.poll_timeout().expect("a backup waits for its master");
+//! router.handle(Input::Timeout, now);
+//! assert!(matches!(router.poll_output(), Some(Output::Transmit { .. })));
+//! assert!(matches!(router.poll_output(), Some(Output::Acquire(_))));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! So a simulation of a whole network is a loop, thousands of hours of failures take seconds, and a
+//! driver for another runtime is a page.
+//!
+//! # Errors and panics
+//!
+//! What comes from the network is counted and, at a bounded rate, told; it is never an error and
+//! never a panic. An error is told to whoever asked for what failed. Nothing here panics but by a
+//! defect.
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! | --- | --- | --- |
+//! | `net` | yes | module [`net`]: raw sockets and netlink |
+//! | `mock` | no | `MockAdvertiser` and `MockVipManager`, made by mockall |
+//! | `proptest` | no | module `strategy`: arbitrary values of the crate's types |
+//!
+//! # Sources
+//!
+//! RFC 9568 (version 3), RFC 5798 (its predecessor), RFC 3768 (version 2), and what keepalived does
+//! where its users rely on it: the order of things on becoming master, the announcement schedule,
+//! trackers and sync groups.
 
 mod addresses;
 mod advertiser;
