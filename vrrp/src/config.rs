@@ -315,6 +315,7 @@ impl RouterConfig {
         if self.priority.is_release() {
             return Err(ConfigProblem::Release);
         }
+        self.check_delays()?;
         let family = self.family();
         let of_family = |address: Option<IpAddr>| match address {
             Some(address) if Family::of(address) != family => {
@@ -341,6 +342,34 @@ impl RouterConfig {
         }
     }
 }
+
+impl RouterConfig {
+    fn check_delays(&self) -> Result<(), ConfigProblem> {
+        let preempt_delay = match self.preempt {
+            Preempt::Never => Duration::ZERO,
+            Preempt::After(delay) => delay,
+        };
+        let announce = &self.announce;
+        let delays = [
+            ("startup delay", self.startup_delay),
+            ("preempt delay", preempt_delay),
+            ("delay of the repeated announcement", announce.delay),
+            ("announcement refresh", announce.refresh),
+            (
+                "delay of the repeated announcement against a lower priority",
+                announce.lower_priority_delay,
+            ),
+            ("gap between announcements", announce.gap),
+        ];
+        match delays.into_iter().find(|(_, delay)| *delay > LONGEST_DELAY) {
+            Some((what, delay)) => Err(ConfigProblem::Delay { what, delay }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The longest delay that can be configured; a clock that reaches its end would stop the node.
+const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A virtual router cannot be configured like this.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -380,6 +409,14 @@ pub enum ConfigProblem {
     NotAGroup {
         /// The address.
         address: IpAddr,
+    },
+    /// A delay that never ends.
+    #[error("the {what} of {delay:?} is too long: at most a year")]
+    Delay {
+        /// Which.
+        what: &'static str,
+        /// How long it is.
+        delay: Duration,
     },
     /// Unicast to nobody.
     #[error("unicast needs at least one peer")]
