@@ -41,13 +41,13 @@ pub enum Event {
         /// Who sent it.
         from: IpAddr,
     },
-    /// The master lists other addresses than we have. Told once for each master.
+    /// A master lists other addresses than we have. Told when it is first heard.
     AddressListDiffers {
         /// The master.
         from: IpAddr,
     },
-    /// The master advertises at another interval than ours, which version 3 follows. Told once
-    /// for each master.
+    /// A master advertises at another interval than ours, which version 3 follows unless it is
+    /// about to preempt. Told when it is first heard.
     IntervalDiffers {
         /// The master.
         from: IpAddr,
@@ -69,7 +69,7 @@ pub enum Event {
         /// What the system said.
         error: Arc<str>,
     },
-    /// An advertisement could not be sent. Told for the first of a row; the counters have them
+    /// An advertisement could not be sent. Told at most once a minute; the counters have them
     /// all.
     SendFailed {
         /// What the system said.

@@ -103,6 +103,13 @@ impl Vip {
         })
     }
 
+    /// Whether the kernel takes both for one: interface, address and prefix length agree.
+    #[must_use]
+    pub fn same_address(&self, other: &Self) -> bool {
+        let key = |vip: &Self| (vip.interface.clone(), vip.address, vip.prefix_len);
+        key(self) == key(other)
+    }
+
     /// The same address on this interface.
     #[must_use]
     pub fn on(mut self, interface: &str) -> Self {

@@ -6,7 +6,7 @@ use super::{
     Output, VirtualRouter, destination,
     state::{Backup, State},
 };
-use crate::{Event, FaultCause, Role, RouterConfig, Vip, election, track::Tracking};
+use crate::{Event, FaultCause, Role, RouterConfig, Version, Vip, election, track::Tracking};
 
 impl VirtualRouter {
     pub(super) fn on_link(&mut self, running: bool, primary: Option<IpAddr>, now: Instant) {
@@ -15,7 +15,7 @@ impl VirtualRouter {
         let name = &self.config.interface;
         let down = FaultCause::InterfaceDown(Arc::clone(name));
         let addressless = FaultCause::NoSourceAddress(Arc::clone(name));
-        // A master whose last own address goes keeps the one it has been sending from no longer.
+        // Without a link it is of no interest, and the kernel may have dropped it with the link.
         let no_source = running && self.source().is_none();
         for (cause, present) in [
             (down, !running && self.config.track_interface),
@@ -71,30 +71,58 @@ impl VirtualRouter {
         };
         let mut tracking = Tracking::new(config.priority, &config.trackers);
         tracking.adopt(&self.tracking);
-        let old = std::mem::replace(&mut self.held, config.held_vips());
+        let old_vips = std::mem::replace(&mut self.held, config.held_vips());
         (self.advert, self.destination) = (advert, destination(&config));
-        self.config = config;
+        let old = std::mem::replace(&mut self.config, config);
         self.change_priority(now, |known| *known = tracking);
-        if self.role() == Role::Master {
-            let gone: Arc<[Vip]> = old
-                .iter()
-                .filter(|vip| !self.held.contains(vip))
-                .cloned()
-                .collect();
-            if self.held.iter().any(|vip| !old.contains(vip)) {
-                self.acquire(Arc::clone(&self.held));
+        if old.sync_group != self.config.sync_group {
+            // The group it was in will not take it back.
+            self.note_fault(FaultCause::Group, false);
+        }
+        match &self.state {
+            State::Master(_) => {
+                self.change_addresses(&old_vips);
+                self.advertise_now(now);
             }
-            if !gone.is_empty() {
-                self.outputs.push_back(Output::Release(gone));
+            State::Backup(backup) => {
+                // Version 3 goes on at the pace of the master it hears.
+                let heard = backup
+                    .master
+                    .filter(|_| [old.version, self.config.version] == [Version::V3; 2]);
+                let interval = match heard {
+                    Some(_) => backup.master_interval,
+                    None => self.config.interval.as_duration(),
+                };
+                let wait = self.master_down(interval);
+                let mut backup = Backup::new(now + wait, interval);
+                backup.master = heard;
+                self.state = State::Backup(backup);
             }
-            self.advertise_now(now);
-        } else if let State::Backup(_) = self.state {
-            let interval = self.config.interval.as_duration();
-            let wait = self.master_down(interval);
-            self.state = State::Backup(Backup::new(now + wait, interval));
+            State::Init | State::Fault { .. } | State::Stopped => {}
         }
         if let Some((running, primary)) = self.link {
             self.on_link(running, primary, now);
         }
+        self.settle(now);
+    }
+
+    /// Removes first: an address whose attributes change can be added only then, and one that goes
+    /// may take others of its network with it.
+    fn change_addresses(&mut self, old: &[Vip]) {
+        if *old == *self.held {
+            return;
+        }
+        let gone: Arc<[Vip]> = old
+            .iter()
+            .filter(|vip| !self.held.contains(vip))
+            .cloned()
+            .collect();
+        if !gone.is_empty() {
+            self.outputs.push_back(Output::Release(gone));
+        }
+        if let State::Master(master) = &mut self.state {
+            master.acquired = false;
+        }
+        self.acquire(Arc::clone(&self.held));
     }
 }

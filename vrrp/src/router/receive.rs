@@ -9,7 +9,7 @@ use std::{
 use super::{Output, State, VirtualRouter, is_news, state::Backup};
 use crate::{
     AddressListCheck, Advertisement, Cause, Checksum, Event, Family, OnHigherPriority,
-    OnLowerPriority, Preempt, Received, RejectReason, Transport, Version, election,
+    OnLowerPriority, Preempt, Received, RejectReason, Role, Transport, Version, election,
     election::Candidate,
 };
 
@@ -59,6 +59,8 @@ impl VirtualRouter {
             Transport::Unicast(unicast) if unicast.check_source => peer.is_some(),
             Transport::Multicast { .. } | Transport::Unicast(_) => true,
         };
+        // A backup takes even a master that has its address: two masters would not mend that.
+        let own_source = self.role() == Role::Master && Some(*from) == self.source();
         let v2 = config.version == Version::V2;
         let list_matters = config.address_list == AddressListCheck::Reject;
         let checks = [
@@ -79,10 +81,7 @@ impl VirtualRouter {
                 !list_matters || self.same_addresses(advert),
                 RejectReason::AddressList,
             ),
-            (
-                source_is_good && Some(*from) != self.source(),
-                RejectReason::Source,
-            ),
+            (source_is_good && !own_source, RejectReason::Source),
         ];
         checks
             .into_iter()
@@ -145,12 +144,11 @@ impl VirtualRouter {
         let new_master = backup.master.map(|known| known.address) != Some(rival.address);
         backup.master = Some(rival);
         backup.released = false;
-        if !accepted {
-            return;
+        if accepted {
+            backup.claiming = false;
+            backup.master_interval = master_interval;
+            self.wait_for_master(now);
         }
-        backup.claiming = false;
-        backup.master_interval = master_interval;
-        self.wait_for_master(now);
         if new_master {
             self.tell_differences(advert, rival.address);
         }
@@ -245,6 +243,7 @@ impl VirtualRouter {
 
     /// Two owners cannot both be right. The one of the lower address yields by the common rule; if
     /// it has not done so after 1.2 intervals, it never will, and we step down to keep one master.
+    /// One that had gone silent in the meantime starts over.
     fn dispute(&mut self, advert: &Advertisement, rival: Candidate, now: Instant) {
         let patience = self
             .config
@@ -256,17 +255,17 @@ impl VirtualRouter {
         let State::Master(master) = &mut self.state else {
             return;
         };
-        match master.disputed_at {
-            Some(until) if until <= now => {
+        match master.disputed_until {
+            Some(until) if (until..until + 3 * patience).contains(&now) => {
                 self.owner_disputed = true;
                 let by = rival.address;
                 self.outputs
                     .push_back(Output::Event(Event::OwnerDisputed { by }));
                 self.yield_to(advert, rival, now);
             }
-            Some(_) => {}
-            None => {
-                master.disputed_at = Some(now + patience);
+            Some(until) if now < until => {}
+            Some(_) | None => {
+                master.disputed_until = Some(now + patience);
                 self.assert_mastership(rival, now);
             }
         }

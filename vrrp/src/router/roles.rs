@@ -128,7 +128,7 @@ impl VirtualRouter {
             acquired: false,
             because,
             announcements: Announcements::default(),
-            disputed_at: None,
+            disputed_until: None,
         });
         // First of all, so that another master learns it before it hears of the addresses.
         self.transmit(self.priority());

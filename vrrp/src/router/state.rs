@@ -36,7 +36,7 @@ pub(super) struct Master {
     pub(super) because: Cause,
     pub(super) announcements: Announcements,
     /// Until when another owner may give way.
-    pub(super) disputed_at: Option<Instant>,
+    pub(super) disputed_until: Option<Instant>,
 }
 
 impl State {
