@@ -142,7 +142,7 @@ impl Driver {
                     received,
                 });
             }
-            Reading::Closed(port) => self.ports.close(&port, now()),
+            Reading::Closed(port, number) => self.ports.close(&port, number, now()),
         }
     }
 
@@ -186,10 +186,11 @@ impl Driver {
             Command::Configure(configs, reply) => {
                 let result = self.node.configure(configs, now().into_std());
                 self.lanes.set_routers(&self.node);
-                self.work_off().await;
-                self.lanes.forget_removed(&self.node);
+                // New routers may advertise at once, and those removed have a last word.
                 self.open_ports().await;
                 self.work_off().await;
+                self.lanes.forget_removed(&self.node);
+                self.ports.close_unused(&self.node);
                 drop(reply.send(result));
             }
             Command::Track(tracked, state) => self.handle(NodeInput::Tracker { tracked, state }),
@@ -246,17 +247,17 @@ impl Driver {
             Output::Release(vips) => Work::Release(vips),
             Output::Announce { vips, rounds, gap } => Work::Announce { vips, rounds, gap },
             Output::Event(event) => {
-                let priority = self.node.router(id).map(crate::VirtualRouter::priority);
+                let Some(router) = self.node.router(id) else {
+                    return;
+                };
                 Work::Tell(Happening::Router {
-                    name: self.lanes.name(id),
-                    priority: priority.unwrap_or(crate::Priority::RELEASE),
+                    name: Arc::clone(&router.config().name),
+                    priority: router.priority(),
                     event,
                 })
             }
         };
-        if let Some(input) = self.lanes.push(id, work) {
-            self.handle(NodeInput::Router { id, input });
-        }
+        self.lanes.push(id, work);
     }
 
     fn status(&self) -> NodeStatus {
@@ -282,6 +283,10 @@ impl Driver {
         self.handle(NodeInput::Stop);
         self.work_off().await;
         self.lanes.finish().await;
+        while let Some((id, input)) = self.lanes.try_result() {
+            self.handle(NodeInput::Router { id, input });
+        }
+        self.work_off().await;
         drop(self.ports);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {

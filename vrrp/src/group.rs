@@ -55,7 +55,8 @@ impl SyncGroup {
         group
     }
 
-    /// Makes these routers the members; those that are members already stay as they stand.
+    /// Makes these routers the members; those that are members already stay as they stand. Drain
+    /// [`SyncGroup::poll_output`] afterwards: who leaves may have kept the others from something.
     pub fn set_members(&mut self, members: impl IntoIterator<Item = RouterId>) {
         let old = std::mem::take(&mut self.members);
         let stays = |id| old.iter().find(|member| member.id == id).cloned();
@@ -70,6 +71,9 @@ impl SyncGroup {
                 })
             })
             .collect();
+        self.share_fault();
+        self.promote_if_all_can();
+        self.tell();
     }
 
     /// Its members.

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     Change, ConfigError, Counters, Event, Family, FaultCause, Input, Priority, Rejections, Role,
-    RouterConfig, Tracked, TrackerState, Vip, VirtualRouter, Vrid, driver::Command,
+    RouterConfig, RouterId, Tracked, TrackerState, Vip, VirtualRouter, Vrid, driver::Command,
     election::Candidate,
 };
 
@@ -229,20 +229,28 @@ pub struct PortStatus {
 
 /// The roles of all routers, as they were last told.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Roles(Arc<Mutex<BTreeMap<Arc<str>, watch::Sender<Role>>>>);
+pub(crate) struct Roles(Arc<Mutex<RoleByName>>);
+
+/// With the router that bears the name now: another one that bore it may still be leaving.
+type RoleByName = BTreeMap<Arc<str>, (RouterId, watch::Sender<Role>)>;
 
 impl Roles {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, watch::Sender<Role>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, RoleByName> {
         // Nothing that holds the lock can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn add(&self, name: &Arc<str>) {
-        self.lock().entry(Arc::clone(name)).or_default();
+    pub(crate) fn add(&self, name: &Arc<str>, id: RouterId) {
+        self.lock()
+            .entry(Arc::clone(name))
+            .or_insert_with(|| (id, watch::Sender::default()))
+            .0 = id;
     }
 
-    pub(crate) fn set(&self, name: &str, role: Role) {
-        if let Some(sender) = self.lock().get(name) {
+    pub(crate) fn set(&self, name: &str, id: RouterId, role: Role) {
+        if let Some((bearer, sender)) = self.lock().get(name)
+            && *bearer == id
+        {
             sender.send_replace(role);
         }
     }
@@ -252,6 +260,6 @@ impl Roles {
     }
 
     fn subscribe(&self, name: &str) -> Option<watch::Receiver<Role>> {
-        self.lock().get(name).map(watch::Sender::subscribe)
+        self.lock().get(name).map(|(_, sender)| sender.subscribe())
     }
 }

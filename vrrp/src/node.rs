@@ -13,9 +13,12 @@ use std::{
 };
 
 use crate::{
-    ConfigError, ConfigProblem, Event, Family, GroupOutput, Input, Links, Output, Received, Role,
-    RouterConfig, SyncGroup, Tracked, TrackerState, Vip, VirtualRouter, Vrid, router::is_news,
+    Event, Family, GroupOutput, Input, Links, Output, Received, Role, SyncGroup, Tracked,
+    TrackerState, Vip, VirtualRouter, Vrid, router::is_news,
 };
+
+mod configure;
+mod links;
 
 /// Which router of a node; never used again for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +113,9 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Node {
     routers: BTreeMap<RouterId, VirtualRouter>,
+    /// Those that the last change of configuration took away: what they still want done has to be
+    /// done in their name.
+    removed: BTreeMap<RouterId, VirtualRouter>,
     groups: BTreeMap<Arc<str>, SyncGroup>,
     id_by_wire: BTreeMap<(Arc<str>, Family, Vrid), RouterId>,
     deadline_by_id: BTreeMap<RouterId, Instant>,
@@ -128,65 +134,6 @@ impl Node {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Makes these the routers of the node. Routers are recognised by name; one that is configured
-    /// as before is not touched, one that is the same on the wire goes on with its new settings,
-    /// and new ones start at once. Routers of one [`RouterConfig::sync_group`] are a group.
-    ///
-    /// # Errors
-    /// A configuration contradicts itself or another one. Then nothing has changed.
-    pub fn configure(
-        &mut self,
-        configs: Vec<RouterConfig>,
-        now: Instant,
-    ) -> Result<Vec<Change>, ConfigError> {
-        let fresh = check(&configs)?;
-        let mut old: BTreeMap<Arc<str>, RouterId> = self
-            .routers()
-            .map(|(id, router)| (Arc::clone(&router.config().name), id))
-            .collect();
-        let mut changes = Vec::new();
-        let mut members: BTreeMap<Arc<str>, Vec<RouterId>> = BTreeMap::new();
-        let mut starts = Vec::new();
-        for (config, router) in configs.into_iter().zip(fresh) {
-            let known = old.get(&config.name).copied();
-            let same = known
-                .and_then(|id| self.routers.get(&id))
-                .map(VirtualRouter::config);
-            let sync_group = config.sync_group.clone();
-            let id = match (known, same) {
-                (Some(id), Some(same)) if same.same_router(&config) => {
-                    old.remove(&config.name);
-                    if *same != config {
-                        self.work
-                            .push_back((id, Input::Configure(Box::new(config))));
-                        changes.push(Change::Changed(id));
-                    }
-                    id
-                }
-                _ => {
-                    let id = RouterId::new(self.next_id);
-                    self.next_id += 1;
-                    starts.push((id, router));
-                    changes.push(Change::Added(id));
-                    id
-                }
-            };
-            if let Some(group) = sync_group {
-                members.entry(group).or_default().push(id);
-            }
-        }
-        for (name, id) in old {
-            self.remove(id, now);
-            changes.push(Change::Removed(id, name));
-        }
-        self.regroup(members);
-        self.run(now);
-        for (id, router) in starts {
-            self.add(id, router, now);
-        }
-        Ok(changes)
     }
 
     /// Takes in what happens at `now`. Drain [`Node::poll_output`] afterwards.
@@ -242,10 +189,10 @@ impl Node {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// One of its routers.
+    /// One of its routers, or one that the last change of configuration took away.
     #[must_use]
     pub fn router(&self, id: RouterId) -> Option<&VirtualRouter> {
-        self.routers.get(&id)
+        self.routers.get(&id).or_else(|| self.removed.get(&id))
     }
 
     /// All its routers, in the order in which they were added.
@@ -266,74 +213,17 @@ impl Node {
 }
 
 impl Node {
-    fn add(&mut self, id: RouterId, router: VirtualRouter, now: Instant) {
-        let config = router.config();
-        let wire = (Arc::clone(&config.interface), config.family(), config.vrid);
-        self.id_by_wire.insert(wire, id);
-        self.routers.insert(id, router);
-        self.tell_states(id);
-        if let Some(links) = &self.links {
-            let input = self.link_input(id, links, &self.virtual_addresses());
-            self.work.extend(input.map(|input| (id, input)));
-        }
-        self.work.push_back((id, Input::Start));
-        self.run(now);
-    }
-
-    fn remove(&mut self, id: RouterId, now: Instant) {
-        self.work.push_back((id, Input::Stop));
-        self.run(now);
-        self.routers.remove(&id);
-        self.id_by_wire.retain(|_, known| *known != id);
-        self.set_deadline(id, None);
-    }
-
-    fn regroup(&mut self, members: BTreeMap<Arc<str>, Vec<RouterId>>) {
-        self.groups.retain(|name, _| members.contains_key(name));
-        for (name, ids) in members {
-            self.groups.entry(name).or_default().set_members(ids);
-        }
-    }
-
-    /// Tells a router what is known of all that can be tracked.
-    fn tell_states(&mut self, id: RouterId) {
-        for (tracked, state) in &self.states {
-            let input = Input::Tracker {
-                tracked: tracked.clone(),
-                state: *state,
-            };
-            self.work.push_back((id, input));
-        }
-        let Some(router) = self.routers.get(&id) else {
-            return;
-        };
-        for tracker in &router.config().trackers {
-            if let (Tracked::Interface(name), Some(links)) = (&tracker.tracked, &self.links) {
-                let state = interface_state(links, name);
-                let tracked = tracker.tracked.clone();
-                self.work.push_back((id, Input::Tracker { tracked, state }));
-            }
-        }
-    }
-
     /// Works off what is to be done until nothing follows from it any more.
     fn run(&mut self, now: Instant) {
         while let Some((id, input)) = self.work.pop_front() {
             let configured = matches!(input, Input::Configure(_));
-            let Some(router) = self.routers.get_mut(&id) else {
-                continue;
-            };
-            router.handle(input, now);
             let mut rival_heard = false;
-            while let Some(output) = self
-                .routers
-                .get_mut(&id)
-                .and_then(VirtualRouter::poll_output)
-            {
+            if let Some(router) = self.router_mut(id) {
+                router.handle(input, now);
+            }
+            while let Some(output) = self.router_mut(id).and_then(VirtualRouter::poll_output) {
                 rival_heard |= matches!(output, Output::Event(Event::LowerPriorityReceived { .. }));
-                if let Some(output) = self.keep_what_others_hold(id, output) {
-                    self.outputs.push_back(NodeOutput::Router { id, output });
-                }
+                self.push_output(id, output);
             }
             if configured {
                 self.tell_states(id);
@@ -358,21 +248,35 @@ impl Node {
         if rival_heard {
             group.handle_rival(id);
         }
-        while let Some(output) = group.poll_output() {
+        let name = Arc::clone(name);
+        self.drain_group(&name, id);
+    }
+
+    fn drain_group(&mut self, name: &Arc<str>, by: RouterId) {
+        let poll = SyncGroup::poll_output;
+        while let Some(output) = self.groups.get_mut(name).and_then(poll) {
             match output {
                 GroupOutput::Order { member, order } => {
                     self.work.push_back((member, Input::Group(order)));
                 }
                 GroupOutput::RoleChanged { from, to } => {
                     let name = Arc::clone(name);
-                    self.outputs.push_back(NodeOutput::Group {
-                        name,
-                        by: id,
-                        from,
-                        to,
-                    });
+                    self.outputs
+                        .push_back(NodeOutput::Group { name, by, from, to });
                 }
             }
+        }
+    }
+
+    fn router_mut(&mut self, id: RouterId) -> Option<&mut VirtualRouter> {
+        self.routers
+            .get_mut(&id)
+            .or_else(|| self.removed.get_mut(&id))
+    }
+
+    fn push_output(&mut self, id: RouterId, output: Output) {
+        if let Some(output) = self.keep_what_others_hold(id, output) {
+            self.outputs.push_back(NodeOutput::Router { id, output });
         }
     }
 
@@ -384,7 +288,9 @@ impl Node {
         };
         let held_by_other = |vip: &Vip| {
             self.routers.iter().any(|(other, router)| {
-                *other != id && router.role() == Role::Master && router.vips().contains(vip)
+                *other != id
+                    && router.role() == Role::Master
+                    && router.vips().iter().any(|held| held.same_address(vip))
             })
         };
         if vips.iter().any(held_by_other) {
@@ -422,93 +328,4 @@ impl Node {
             });
         }
     }
-
-    fn on_links(&mut self, links: Links) {
-        let old = self.links.take();
-        let virtual_addresses = self.virtual_addresses();
-        for (id, router) in &self.routers {
-            for tracker in &router.config().trackers {
-                if let Tracked::Interface(name) = &tracker.tracked {
-                    let state = interface_state(&links, name);
-                    let tracked = tracker.tracked.clone();
-                    self.work
-                        .push_back((*id, Input::Tracker { tracked, state }));
-                }
-            }
-            let input = self.link_input(*id, &links, &virtual_addresses);
-            self.work.extend(input.map(|input| (*id, input)));
-            if router.holds_addresses()
-                && old
-                    .as_ref()
-                    .is_some_and(|old| lost(router.vips(), old, &links))
-            {
-                self.work.push_back((*id, Input::AddressesLost));
-            }
-        }
-        self.links = Some(links);
-    }
-
-    /// The addresses that come and go and so are no primary addresses; an owner's are its own.
-    fn virtual_addresses(&self) -> BTreeSet<IpAddr> {
-        self.routers
-            .values()
-            .filter(|router| !router.config().priority.is_owner())
-            .flat_map(|router| router.vips().iter().map(|vip| vip.address))
-            .collect()
-    }
-
-    fn link_input(
-        &self,
-        id: RouterId,
-        links: &Links,
-        virtual_addresses: &BTreeSet<IpAddr>,
-    ) -> Option<Input> {
-        let config = self.routers.get(&id)?.config();
-        let link = links.get(&config.interface);
-        let is_virtual = |address| virtual_addresses.contains(&address);
-        Some(Input::Link {
-            running: link.is_some_and(|link| link.running),
-            primary: link.and_then(|link| link.primary(config.family(), is_virtual)),
-        })
-    }
-}
-
-fn interface_state(links: &Links, name: &str) -> TrackerState {
-    match links.get(name) {
-        Some(link) if link.running => TrackerState::Up,
-        _ => TrackerState::Down,
-    }
-}
-
-/// Whether an address was there before and is not now.
-fn lost(vips: &[Vip], old: &Links, new: &Links) -> bool {
-    let has = |links: &Links, vip: &Vip| {
-        let interface = vip.interface.as_deref();
-        interface
-            .and_then(|name| links.get(name))
-            .is_some_and(|link| link.has(vip.address))
-    };
-    vips.iter().any(|vip| has(old, vip) && !has(new, vip))
-}
-
-/// Makes all routers, or tells what is wrong with one, or with two together.
-fn check(configs: &[RouterConfig]) -> Result<Vec<VirtualRouter>, ConfigError> {
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    let mut wires: BTreeMap<_, &Arc<str>> = BTreeMap::new();
-    for config in configs {
-        let fail = |problem| ConfigError {
-            name: Arc::clone(&config.name),
-            problem,
-        };
-        if !names.insert(&config.name) {
-            return Err(fail(ConfigProblem::SameName));
-        }
-        let wire = (&config.interface, config.family(), config.vrid);
-        if let Some(other) = wires.insert(wire, &config.name) {
-            return Err(fail(ConfigProblem::SameRouter {
-                other: Arc::clone(other),
-            }));
-        }
-    }
-    configs.iter().cloned().map(VirtualRouter::new).collect()
 }

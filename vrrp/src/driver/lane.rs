@@ -1,6 +1,14 @@
 //! Lanes: for each router one task that works on its addresses and tells its events, in order.
 
-use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::{self, Future},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{
     sync::{broadcast, mpsc},
@@ -10,7 +18,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    Event, Input, Node, RouterId, Vip, VipManager, error_chain,
+    Event, Input, Node, RouterId, Vip, VipError, VipManager, error_chain,
     handle::{Happening, Roles},
 };
 
@@ -33,15 +41,10 @@ pub(super) struct Lanes {
     vips: Arc<dyn VipManager>,
     events: broadcast::Sender<Happening>,
     roles: Roles,
-    by_id: BTreeMap<RouterId, Lane>,
+    by_id: BTreeMap<RouterId, mpsc::UnboundedSender<Work>>,
     results: mpsc::UnboundedReceiver<(RouterId, Input)>,
     result: mpsc::UnboundedSender<(RouterId, Input)>,
     tasks: JoinSet<()>,
-}
-
-struct Lane {
-    name: Arc<str>,
-    queue: mpsc::UnboundedSender<Work>,
 }
 
 impl Lanes {
@@ -68,8 +71,7 @@ impl Lanes {
     pub(super) fn set_routers(&mut self, node: &Node) {
         for (id, router) in node.routers() {
             if !self.by_id.contains_key(&id) {
-                let name = Arc::clone(&router.config().name);
-                self.roles.add(&name);
+                self.roles.add(&router.config().name, id);
                 let (queue, work) = mpsc::unbounded_channel();
                 let runner = Runner {
                     id,
@@ -79,7 +81,7 @@ impl Lanes {
                     result: self.result.clone(),
                 };
                 self.tasks.spawn(runner.run(work));
-                self.by_id.insert(id, Lane { name, queue });
+                self.by_id.insert(id, queue);
             }
         }
         while self.tasks.try_join_next().is_some() {}
@@ -87,36 +89,30 @@ impl Lanes {
 
     /// Lets the lanes of routers that are gone come to their end.
     pub(super) fn forget_removed(&mut self, node: &Node) {
-        self.by_id.retain(|id, _| node.router(*id).is_some());
-        let names = self.by_id.values().map(|lane| &lane.name);
-        self.roles.retain(&names.collect());
+        let routers: BTreeMap<_, _> = node
+            .routers()
+            .map(|(id, router)| (id, &router.config().name))
+            .collect();
+        self.by_id.retain(|id, _| routers.contains_key(id));
+        self.roles.retain(&routers.into_values().collect());
     }
 
-    pub(super) fn name(&self, id: RouterId) -> Arc<str> {
-        self.by_id
-            .get(&id)
-            .map_or_else(|| "".into(), |lane| Arc::clone(&lane.name))
-    }
-
-    /// Queues work. If the lane has died of a panic in the [`VipManager`], the answer is what the
-    /// router has to be told.
-    pub(super) fn push(&self, id: RouterId, work: Work) -> Option<Input> {
-        let lane = self.by_id.get(&id)?;
-        let lost = lane.queue.send(work).err()?.0;
-        let error: Arc<str> = "the address manager has panicked".into();
-        match lost {
-            Work::Acquire(_) => Some(Input::AcquireFailed(error)),
-            Work::Release(_) | Work::Announce { .. } => None,
-            Work::Tell(happening) => {
-                tell(&self.events, &self.roles, happening);
-                None
+    /// Queues work. What a router that is gone still has to tell is told at once.
+    pub(super) fn push(&self, id: RouterId, work: Work) {
+        match (self.by_id.get(&id), work) {
+            (Some(queue), work) => {
+                // A lane ends only when this end of its queue does.
+                drop(queue.send(work));
             }
+            (None, Work::Tell(happening)) => self.tell(happening),
+            (None, Work::Acquire(_) | Work::Release(_) | Work::Announce { .. }) => {}
         }
     }
 
     /// Tells what is no router's at once.
     pub(super) fn tell(&self, happening: Happening) {
-        tell(&self.events, &self.roles, happening);
+        // Nobody has to listen.
+        drop(self.events.send(happening));
     }
 
     pub(super) async fn result(&mut self) -> (RouterId, Input) {
@@ -124,6 +120,10 @@ impl Lanes {
             Some(result) => result,
             None => future::pending().await,
         }
+    }
+
+    pub(super) fn try_result(&mut self) -> Option<(RouterId, Input)> {
+        self.results.try_recv().ok()
     }
 
     /// Waits until all is done.
@@ -157,14 +157,14 @@ impl Runner {
             };
             match item {
                 Work::Acquire(vips) => {
-                    self.answer(match self.vips.acquire(&vips).await {
+                    self.answer(match unless_it_panics(self.vips.acquire(&vips)).await {
                         Ok(()) => Input::Acquired,
-                        Err(error) => Input::AcquireFailed(error_chain(&error).into()),
+                        Err(error) => Input::AcquireFailed(error),
                     });
                 }
                 Work::Release(vips) => {
-                    if let Err(error) = self.vips.release(&vips).await {
-                        self.answer(Input::ReleaseFailed(error_chain(&error).into()));
+                    if let Err(error) = unless_it_panics(self.vips.release(&vips)).await {
+                        self.answer(Input::ReleaseFailed(error));
                     }
                 }
                 Work::Announce { vips, rounds, gap } => {
@@ -178,7 +178,7 @@ impl Runner {
                         },
                     }
                 }
-                Work::Tell(happening) => tell(&self.events, &self.roles, happening),
+                Work::Tell(happening) => self.tell(happening),
             }
         }
     }
@@ -187,8 +187,8 @@ impl Runner {
         let at_a_time = if gap.is_zero() { vips.len() } else { 1 };
         for _ in 0..rounds {
             for vips in vips.chunks(at_a_time.max(1)) {
-                if let Err(error) = self.vips.announce(vips).await {
-                    debug!(error = %error_chain(&error), "cannot announce");
+                if let Err(error) = unless_it_panics(self.vips.announce(vips)).await {
+                    debug!(%error, "cannot announce");
                 }
                 if !gap.is_zero() {
                     sleep(gap).await;
@@ -201,17 +201,32 @@ impl Runner {
         // Nobody listens any more when the node has stopped.
         drop(self.result.send((self.id, input)));
     }
+
+    fn tell(&self, happening: Happening) {
+        if let Happening::Router {
+            name,
+            event: Event::RoleChanged { to, .. },
+            ..
+        } = &happening
+        {
+            self.roles.set(name, self.id, *to);
+        }
+        // Nobody has to listen.
+        drop(self.events.send(happening));
+    }
 }
 
-fn tell(events: &broadcast::Sender<Happening>, roles: &Roles, happening: Happening) {
-    if let Happening::Router {
-        name,
-        event: Event::RoleChanged { to, .. },
-        ..
-    } = &happening
-    {
-        roles.set(name, *to);
-    }
-    // Nobody has to listen.
-    drop(events.send(happening));
+/// A [`VipManager`] that panics has failed like any other.
+async fn unless_it_panics(
+    operation: impl Future<Output = Result<(), VipError>>,
+) -> Result<(), Arc<str>> {
+    let mut operation = pin!(operation);
+    future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| operation.as_mut().poll(context)));
+        polled.map_or_else(
+            |_| Poll::Ready(Err("the address manager has panicked".into())),
+            |poll| poll.map_err(|error| error_chain(&error).into()),
+        )
+    })
+    .await
 }

@@ -35,8 +35,8 @@ pub(super) type PortKey = (Arc<str>, Family);
 
 pub(super) enum Reading {
     Received(Arc<str>, Received),
-    /// The advertiser will not work again.
-    Closed(PortKey),
+    /// The advertiser that was opened as this one will not work again.
+    Closed(PortKey, u64),
 }
 
 pub(super) struct Ports {
@@ -47,11 +47,15 @@ pub(super) struct Ports {
     /// Ports whose opening failed, so that it is told once.
     failed: BTreeSet<PortKey>,
     retry_at: Option<Instant>,
+    opened: u64,
 }
 
 struct Port {
     /// Of the interface it was opened on.
     index: u32,
+    /// Which one of all that have been opened.
+    number: u64,
+    opened_at: Instant,
     advertiser: Arc<dyn Advertiser>,
     joined: BTreeSet<IpAddr>,
     reader: AbortHandle,
@@ -73,6 +77,7 @@ impl Ports {
             reading,
             failed: BTreeSet::new(),
             retry_at: None,
+            opened: 0,
         }
     }
 
@@ -91,15 +96,25 @@ impl Ports {
         self.retry_at
     }
 
-    pub(super) fn close(&mut self, key: &PortKey, now: Instant) {
-        if self.by_key.remove(key).is_some() {
+    /// Closes an advertiser that works no more, unless another one has taken its place. It is
+    /// opened again at once if it had worked for some time.
+    pub(super) fn close(&mut self, key: &PortKey, number: u64, now: Instant) {
+        if let Some(port) = self.by_key.get(key).filter(|port| port.number == number) {
             debug!(interface = %key.0, family = %key.1, "the advertiser is gone");
-            self.retry_at = Some(now + REOPEN_PAUSE);
+            self.retry_at = Some(now.max(port.opened_at + REOPEN_PAUSE));
+            self.by_key.remove(key);
         }
     }
 
-    /// Opens and closes ports as routers and interfaces have come and gone. The answer is what the
-    /// routers have to be told.
+    /// Closes the advertisers that no router of the node needs.
+    pub(super) fn close_unused(&mut self, node: &Node) {
+        let used: BTreeSet<_> = node.routers().map(|(_, router)| key_of(router)).collect();
+        self.by_key.retain(|key, _| used.contains(key));
+        self.failed.retain(|key| used.contains(key));
+    }
+
+    /// Opens what routers need, and again what is on an interface that was replaced. The answer is
+    /// what the routers have to be told.
     pub(super) async fn open(
         &mut self,
         node: &Node,
@@ -115,16 +130,14 @@ impl Ports {
             }
         }
         self.by_key.retain(|key, port| {
-            wanted.contains_key(key)
-                && links
-                    .get(&key.0)
-                    .is_some_and(|link| link.index == port.index)
+            links
+                .get(&key.0)
+                .is_some_and(|link| link.index == port.index)
         });
-        self.failed.retain(|key| wanted.contains_key(key));
         for (key, groups) in wanted {
             // A router on an interface that does not exist is in fault for that already.
             if let Some(link) = links.get(&key.0) {
-                match self.open_one(&key, link.index, groups).await {
+                match self.open_one(&key, link.index, groups, now).await {
                     Ok(()) => drop(self.failed.remove(&key)),
                     Err(error) => {
                         self.retry_at = Some(now + REOPEN_PAUSE);
@@ -150,17 +163,22 @@ impl Ports {
         key: &PortKey,
         index: u32,
         groups: BTreeSet<IpAddr>,
+        now: Instant,
     ) -> Result<(), AdvertiserError> {
         if !self.by_key.contains_key(key) {
             let advertiser = self.network.open(&key.0, key.1)?;
+            self.opened += 1;
+            let number = self.opened;
             let reader = tokio::spawn(read(
-                key.clone(),
+                (key.clone(), number),
                 Arc::clone(&advertiser),
                 self.reading.clone(),
             ));
             let reader = reader.abort_handle();
             let port = Port {
                 index,
+                number,
+                opened_at: now,
                 advertiser,
                 joined: BTreeSet::new(),
                 reader,
@@ -215,18 +233,22 @@ fn key_of(router: &VirtualRouter) -> PortKey {
     (Arc::clone(&config.interface), config.family())
 }
 
-async fn read(key: PortKey, advertiser: Arc<dyn Advertiser>, readings: mpsc::Sender<Reading>) {
+async fn read(
+    (key, number): (PortKey, u64),
+    advertiser: Arc<dyn Advertiser>,
+    readings: mpsc::Sender<Reading>,
+) {
     loop {
         let reading = match advertiser.recv().await {
             Ok(received) => Reading::Received(Arc::clone(&key.0), received),
-            Err(error) if error.is_final() => Reading::Closed(key.clone()),
+            Err(error) if error.is_final() => Reading::Closed(key.clone(), number),
             Err(error) => {
                 debug!(interface = %key.0, error = %error_chain(&error), "cannot receive");
                 sleep(RECEIVE_PAUSE).await;
                 continue;
             }
         };
-        let last = matches!(reading, Reading::Closed(_));
+        let last = matches!(reading, Reading::Closed(..));
         if readings.send(reading).await.is_err() || last {
             return;
         }
