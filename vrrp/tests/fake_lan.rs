@@ -306,6 +306,19 @@ async fn an_interface_that_comes_up_on_a_frozen_host_is_frozen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cable_that_was_pulled_unnoticed_stays_out_when_the_host_freezes_and_thaws() {
+    let (lan, [a, b]) = pair();
+    b.socket.join(GROUP).await.unwrap();
+    let port = b.host.port("eth0");
+    lan.with(|segment, _| segment.unplug(port));
+    b.host.freeze();
+    b.host.thaw();
+    a.advertise().await.unwrap();
+    assert!(waits(b.socket.recv()).await);
+    assert!(b.host.links().borrow()["eth0"].running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crashed_host_is_silent_and_deaf_and_notices_nothing() {
     let (_, [a, b]) = pair();
     for node in [&a, &b] {

@@ -174,8 +174,8 @@ impl Host {
     pub fn crash(&self) {
         let mut state = self.lock();
         state.crashed = true;
-        for interface in state.interfaces.values() {
-            self.wire(interface, true);
+        for Interface { lan, port, .. } in state.interfaces.values() {
+            lan.with(|segment, _| segment.crash(*port));
         }
     }
 
@@ -207,7 +207,7 @@ impl Host {
             .any(|known| known.usable && known.vip.address == source);
         if source.is_ipv6() && !known {
             return Err(io::Error::new(
-                io::ErrorKind::AddrNotAvailable,
+                io::ErrorKind::InvalidInput,
                 format!("the source {source} is no usable address of the interface"),
             ));
         }
@@ -245,31 +245,28 @@ impl Host {
         Ok((vips, interface.running))
     }
 
-    /// Plugs an interface into its segment as far as its state and that of the host allow.
+    /// Plugs a running interface into its segment as far as the state of the host allows.
     fn wire(&self, interface: &Interface, crashed: bool) {
         let frozen = *self.0.frozen.borrow();
         let port = interface.port;
-        interface
-            .lan
-            .with(|segment, now| match (crashed, interface.running, frozen) {
-                (true, _, _) => segment.crash(port),
-                (false, false, _) => segment.unplug(port),
-                (false, true, true) => {
-                    segment.plug(port);
-                    segment.freeze(port);
-                }
-                (false, true, false) => {
-                    segment.plug(port);
-                    segment.thaw(port, now);
-                }
-            });
+        interface.lan.with(|segment, _| match (crashed, frozen) {
+            (true, _) => segment.crash(port),
+            (false, true) => {
+                segment.plug(port);
+                segment.freeze(port);
+            }
+            (false, false) => segment.plug(port),
+        });
     }
 
     fn set_frozen(&self, frozen: bool) {
         let state = self.lock();
         self.0.frozen.send_replace(frozen);
-        for interface in state.interfaces.values() {
-            self.wire(interface, state.crashed);
+        for Interface { lan, port, .. } in state.interfaces.values() {
+            lan.with(|segment, now| match frozen {
+                true => segment.freeze(*port),
+                false => segment.thaw(*port, now),
+            });
         }
     }
 

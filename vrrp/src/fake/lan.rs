@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -147,8 +146,8 @@ impl Lan {
     /// Whoever waits moves the segment on for all: no task has to.
     pub(super) async fn recv(&self, id: SocketId) -> Result<Frame, Closed> {
         loop {
-            let mut changed = pin!(self.0.changed.notified());
-            changed.as_mut().enable();
+            // Made before the look: it hears of whatever changes after it.
+            let changed = self.0.changed.notified();
             let (frame, due_at) = self.take(id)?;
             match (frame, due_at) {
                 (Some(frame), _) => return Ok(frame),
