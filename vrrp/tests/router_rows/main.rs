@@ -3,6 +3,12 @@
 //!
 //! A test reads as input, time, and all that follows: `rig.expect(input, at, [outputs])`.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of tests may do what tests may"
+)]
+
 mod addresses;
 mod announcements;
 mod as_backup;

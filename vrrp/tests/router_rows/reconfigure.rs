@@ -24,9 +24,12 @@ fn vip(text: &str) -> Vip {
 fn transmitted(outputs: &[Output]) -> Vec<&Advertisement> {
     outputs
         .iter()
-        .filter_map(|output| match output {
-            Output::Transmit { advert, .. } => Some(advert),
-            _ => None,
+        .filter_map(|output| {
+            if let Output::Transmit { advert, .. } = output {
+                Some(advert)
+            } else {
+                None
+            }
         })
         .collect()
 }

@@ -232,7 +232,8 @@ fn row_2_3_packet_validation_order() {
     let mut received = rig.heard(200, HIGHER);
     received.to = Family::V4.multicast_group();
     received.ttl = 1;
-    let repairs: [(RejectReason, fn(&mut RouterConfig, &mut Received)); 7] = [
+    type Repair = fn(&mut RouterConfig, &mut Received);
+    let repairs: [(RejectReason, Repair); 7] = [
         (RejectReason::Vrid, |config, _| {
             config.vrid = Vrid::new(51).unwrap();
         }),
