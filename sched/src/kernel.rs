@@ -1,8 +1,6 @@
 //! The fourteen schedulers of the kernel, one file for each way of choosing.
 
 mod destination_hash;
-mod lblc;
-mod lblcr;
 mod locality;
 mod maglev;
 mod ranked;
@@ -12,8 +10,7 @@ mod two_choices;
 mod weighted_round_robin;
 
 pub(crate) use destination_hash::DestinationHash;
-pub(crate) use lblc::Lblc;
-pub(crate) use lblcr::Lblcr;
+pub(crate) use locality::{Locality, OneServer, ServerSet};
 pub(crate) use maglev::Maglev;
 pub(crate) use ranked::Ranked;
 pub(crate) use round_robin::RoundRobin;

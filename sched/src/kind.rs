@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     kernel::{
-        DestinationHash, Lblc, Lblcr, Maglev, Ranked, RoundRobin, SourceHash, TwoChoices,
-        WeightedRoundRobin,
+        DestinationHash, Locality, Maglev, OneServer, Ranked, RoundRobin, ServerSet, SourceHash,
+        TwoChoices, WeightedRoundRobin,
     },
     rules::Rules,
     scheduler::Scheduler,
@@ -102,8 +102,14 @@ impl Kind {
             Self::Wrr => Box::new(WeightedRoundRobin::default()),
             Self::Lc => Box::new(Ranked::lc(rules.overhead)),
             Self::Wlc => Box::new(Ranked::wlc(rules.overhead)),
-            Self::Lblc => Box::new(Lblc::new(rules)),
-            Self::Lblcr => Box::new(Lblcr::new(rules)),
+            Self::Lblc => Box::new(Locality::<OneServer>::new(
+                rules.overhead,
+                rules.lblc_expiration,
+            )),
+            Self::Lblcr => Box::new(Locality::<ServerSet>::new(
+                rules.overhead,
+                rules.lblcr_expiration,
+            )),
             Self::Dh => Box::new(DestinationHash::default()),
             Self::Sh => Box::new(SourceHash::new(rules.source_hash_table)),
             Self::Sed => Box::new(Ranked::sed()),
