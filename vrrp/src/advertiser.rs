@@ -107,7 +107,7 @@ pub enum AdvertiserError {
     /// Not every destination could be sent to; the others were.
     #[error(
         "cannot send to {to} on {interface} ({failed} of {tried} destinations failed){}",
-        firewall_hint(source)
+        rule_hint(source)
     )]
     Send {
         /// The first destination that failed.
@@ -149,11 +149,11 @@ impl AdvertiserError {
     }
 }
 
-/// Linux answers a packet that a rule drops on its way out with "operation not permitted", which
-/// sends people looking for a missing capability.
-fn firewall_hint(source: &io::Error) -> &'static str {
+/// Linux answers a packet that a rule drops on its way out with "operation not permitted" or
+/// "permission denied", which sends people looking for a missing capability.
+fn rule_hint(source: &io::Error) -> &'static str {
     if source.kind() == io::ErrorKind::PermissionDenied {
-        ": a firewall rule of this host drops outgoing packets of protocol 112"
+        ": a firewall or routing rule of this host forbids it"
     } else {
         ""
     }

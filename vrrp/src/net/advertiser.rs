@@ -1,7 +1,7 @@
 //! Advertisements on raw sockets.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::{self, Read as _},
     net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
@@ -61,6 +61,9 @@ pub struct RawAdvertiser {
 
 struct Incoming {
     buffer: Box<[u8]>,
+    /// Linux hands a raw IPv6 socket the packets of every group that anybody on the host takes part
+    /// in; `IPV6_MULTICAST_ALL` does not reach there.
+    groups: BTreeSet<IpAddr>,
     /// What each virtual router listed last: shared with the next advertisement that lists it.
     addresses_by_vrid: BTreeMap<Vrid, Addresses>,
     rejections: Rejections,
@@ -123,6 +126,7 @@ impl RawAdvertiser {
             outgoing: Mutex::default(),
             incoming: Mutex::new(Incoming {
                 buffer: vec![0; PACKET_LEN].into(),
+                groups: BTreeSet::new(),
                 addresses_by_vrid: BTreeMap::new(),
                 rejections: Rejections::default(),
             }),
@@ -191,7 +195,7 @@ impl RawAdvertiser {
         }
     }
 
-    /// Takes one packet from the socket; `None`: it was malformed.
+    /// Takes one packet from the socket; `None`: it was malformed, or is no business of ours.
     fn take(&self, socket: &Socket) -> io::Result<Option<Received>> {
         let incoming = &mut *lock(&self.incoming);
         let arrival = match self.family {
@@ -209,6 +213,9 @@ impl RawAdvertiser {
             incoming.rejections.count(RejectReason::Length);
             return Ok(None);
         };
+        if to.is_multicast() && !incoming.groups.contains(&to) {
+            return Ok(None);
+        }
         match Packet::parse(message, from, to) {
             Ok(packet) => {
                 let last = incoming.addresses_by_vrid.get(&packet.vrid());
@@ -248,7 +255,10 @@ impl Advertiser for RawAdvertiser {
             Err(error) if errno(&error) != libc::EADDRINUSE => {
                 Err(self.error("join a multicast group", error))
             }
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => {
+                lock(&self.incoming).groups.insert(group);
+                Ok(())
+            }
         }
     }
 
@@ -353,8 +363,7 @@ fn set_options_v6(socket: &Socket) -> io::Result<()> {
     set_options(socket)?;
     sys::receive_packet_info_v6(socket)?;
     socket.set_recv_hoplimit_v6(true)?;
-    socket.set_multicast_loop_v6(false)?;
-    socket.set_multicast_all_v6(false)
+    socket.set_multicast_loop_v6(false)
 }
 
 fn set_options(socket: &Socket) -> io::Result<()> {

@@ -50,6 +50,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Watches the interfaces and their addresses.
 ///
+/// A state that somebody looks at (`borrow`) cannot be changed: look briefly.
+///
 /// It belongs to the network namespace of the thread that opened it, needs no capability, and works
 /// on a thread of its own, which ends when the monitor, its clones and all its receivers are gone.
 #[derive(Debug, Clone)]
@@ -123,9 +125,17 @@ enum Stale {
 /// What was found on the interfaces looked at; `None`: gone.
 type Found = BTreeMap<u32, Option<(Arc<str>, Link)>>;
 
+/// One socket for events and one for questions: where events overflow, an answer is lost as well.
+struct Connected {
+    events: Events,
+    questions: Connection,
+    /// Brings the events.
+    _subscription: Connection,
+}
+
 impl Watcher {
     async fn run(self, ready: oneshot::Sender<io::Result<()>>) {
-        let (connection, mut events) = match self.connect().await {
+        let connected = match self.connect().await {
             Ok(connected) => connected,
             Err(error) => return drop(ready.send(Err(error))),
         };
@@ -134,52 +144,49 @@ impl Watcher {
         }
         tokio::select! {
             () = self.links.closed() => {}
-            () = self.watch(connection, &mut events) => {}
+            () = self.watch(connected) => {}
         }
     }
 
     /// Subscribes first and lists then, so that nothing happens unseen in between.
-    async fn connect(&self) -> io::Result<(Connection, Events)> {
-        let (connection, events) = Connection::open(&GROUPS, Some(self.receive_buffer_len))?;
-        self.refresh(&connection, &Stale::All).await?;
-        Ok((connection, events))
+    async fn connect(&self) -> io::Result<Connected> {
+        let (subscription, events) = Connection::open(&GROUPS, Some(self.receive_buffer_len))?;
+        let (questions, _) = Connection::open(&[], None)?;
+        self.refresh(&questions, &Stale::All).await?;
+        Ok(Connected {
+            events,
+            questions,
+            _subscription: subscription,
+        })
     }
 
     /// Follows the events of one connection after the other.
-    async fn watch(&self, mut connection: Connection, events: &mut Events) {
+    async fn watch(&self, mut connected: Connected) {
         let mut backoff = SHORTEST_BACKOFF;
         loop {
-            let error = self.follow(&connection, events, &mut backoff).await;
+            let error = self.follow(&mut connected, &mut backoff).await;
             warn!(%error, ?backoff, "lost the connection that watches the interfaces");
-            loop {
+            connected = loop {
                 time::sleep(backoff).await;
                 backoff = LONGEST_BACKOFF.min(backoff * 2);
                 match self.connect().await {
-                    Ok(connected) => {
-                        (connection, *events) = connected;
-                        break;
-                    }
+                    Ok(connected) => break connected,
                     Err(error) => warn!(%error, ?backoff, "cannot watch the interfaces"),
                 }
-            }
+            };
         }
     }
 
     /// Follows the events of a connection until it breaks.
-    async fn follow(
-        &self,
-        connection: &Connection,
-        events: &mut Events,
-        backoff: &mut Duration,
-    ) -> io::Error {
-        while let Some(event) = events.next().await {
+    async fn follow(&self, connected: &mut Connected, backoff: &mut Duration) -> io::Error {
+        while let Some(event) = connected.events.next().await {
             let mut stale = Stale::These(BTreeSet::new());
             self.mark(&mut stale, &event);
             // However many have arrived by now, one look is enough for them.
-            while let Some(Some(event)) = events.next().now_or_never() {
+            while let Some(Some(event)) = connected.events.next().now_or_never() {
                 self.mark(&mut stale, &event);
             }
-            if let Err(error) = self.refresh(connection, &stale).await {
+            if let Err(error) = self.refresh(&connected.questions, &stale).await {
                 return error;
             }
             *backoff = SHORTEST_BACKOFF;
@@ -205,10 +212,10 @@ impl Watcher {
     }
 
     /// Reads what is stale from the kernel and publishes it.
-    async fn refresh(&self, connection: &Connection, stale: &Stale) -> io::Result<()> {
+    async fn refresh(&self, questions: &Connection, stale: &Stale) -> io::Result<()> {
         match stale {
             Stale::All => {
-                let all = list_everything(connection).await?;
+                let all = list_everything(questions).await?;
                 self.links.send_if_modified(|links| {
                     let changed = *links != all;
                     *links = all;
@@ -218,7 +225,7 @@ impl Watcher {
             Stale::These(indexes) => {
                 let mut found = Found::new();
                 for index in indexes {
-                    found.insert(*index, look_at(connection, *index).await?);
+                    found.insert(*index, look_at(questions, *index).await?);
                 }
                 self.links.send_if_modified(|links| merge(links, found));
             }
@@ -329,6 +336,24 @@ mod tests {
         let changed = merge(&mut state, found(seen));
         assert_eq!(state, links(after));
         assert_eq!(changed, links(before) != links(after));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_is_made_again_and_everything_listed() {
+        let (links, mut state) = watch::channel(Links::new());
+        let watcher = Watcher {
+            links,
+            overruns: Arc::default(),
+            receive_buffer_len: RECEIVE_BUFFER_LEN,
+        };
+        let connected = watcher.connect().await.unwrap();
+        let before = watcher.links.send_replace(Links::new());
+        assert!(before.contains_key("lo"));
+        connected._subscription.end().await;
+        tokio::select! {
+            () = watcher.watch(connected) => {}
+            listed = state.wait_for(|links| links.contains_key("lo")) => drop(listed.unwrap()),
+        }
     }
 
     #[test]

@@ -139,6 +139,15 @@ impl Connection {
         Ok((Self { handle, task }, events))
     }
 
+    /// Breaks it, as a failure would.
+    #[cfg(test)]
+    pub(super) async fn end(&self) {
+        self.task.abort();
+        while !self.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.task.is_finished()
     }
@@ -343,4 +352,22 @@ where
         .name(name.to_owned())
         .spawn(move || runtime.block_on(work()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_ended_is_replaced() {
+        let (connection, _) = Connection::open(&[], None).unwrap();
+        connection.end().await;
+        let (exchanges, queue) = mpsc::unbounded_channel();
+        let asker = Asker { exchanges };
+        let (listed, ()) = tokio::join!(
+            async move { asker.list(list_links()).await },
+            answer_all(connection, queue)
+        );
+        assert!(!listed.unwrap().unwrap().is_empty(), "there is a loopback");
+    }
 }
