@@ -3,6 +3,18 @@
 //! [`Kernel::connect`] gives both halves that a driver needs: the [`Network`] (the interfaces and
 //! the raw sockets on them) and the [`VipManager`](crate::VipManager).
 //!
+//! ```no_run
+//! use vrrp::{Vip, VipManager as _, net::Kernel};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::connect().await?;
+//! let vip = "192.0.2.100/24".parse::<Vip>()?.on("eth0");
+//! kernel.vips().acquire(&[vip.clone()]).await?;
+//! kernel.vips().announce(&[vip]).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | piece | needs | for |
 //! | --- | --- | --- |
 //! | [`RawAdvertiser`] | CAP_NET_RAW | a raw socket of protocol 112 |
