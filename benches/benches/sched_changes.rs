@@ -9,8 +9,8 @@
 use std::{hint::black_box, time::Instant};
 
 use criterion::{BenchmarkId, Criterion};
-use sched::{Scheduler, Service};
-use takeover_benches::sched_pool::{SIZES, arrivals, schedulers, server, service, settings};
+use sched::Service;
+use takeover_benches::sched_pool::{Arrivals, SIZES, schedulers, server, service, settings};
 
 #[expect(
     clippy::disallowed_methods,
@@ -19,10 +19,12 @@ use takeover_benches::sched_pool::{SIZES, arrivals, schedulers, server, service,
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let now = Instant::now();
-    let mut arrivals = arrivals(now);
+    let mut arrivals = Arrivals::new(now);
     bench(&mut criterion, "connection", now, |pool, _| {
-        let arrival = arrivals.next().expect("an endless iterator");
-        if let Some(connection) = pool.connect(&arrival).and_then(|pick| pick.connection) {
+        if let Some(connection) = pool
+            .connect(arrivals.draw())
+            .and_then(|pick| pick.connection)
+        {
             pool.expire(connection, now);
         }
     });
@@ -51,7 +53,7 @@ fn bench(
     let mut group = criterion.benchmark_group(name);
     for size in SIZES {
         for scheduler in schedulers() {
-            let id = BenchmarkId::new(Scheduler::name(scheduler.as_ref()).to_owned(), size);
+            let id = BenchmarkId::new(scheduler.name().to_owned(), size);
             let mut pool = service(scheduler, size, now);
             group.bench_function(id, |bencher| bencher.iter(|| change(&mut pool, size)));
         }

@@ -17,7 +17,7 @@ use std::{hint::black_box, time::Instant};
 
 use criterion::{BenchmarkId, Criterion};
 use sched::{Flags, Kind, Rules};
-use takeover_benches::sched_pool::{SIZES, arrivals, service};
+use takeover_benches::sched_pool::{Arrivals, SIZES, service};
 
 #[expect(
     clippy::disallowed_methods,
@@ -48,19 +48,18 @@ fn ours(criterion: &mut Criterion, size: u32, now: Instant) {
         let mut scheduler = kind.scheduler(&Rules::default());
         let mut pool = service(kind.scheduler(&Rules::default()), size, now);
         scheduler.start(pool.servers(), now);
-        let mut arrivals = arrivals(now);
+        let mut arrivals = Arrivals::new(now);
         group.bench_function(BenchmarkId::new(format!("sched-{kind}"), size), |bencher| {
-            bencher.iter(|| {
-                let arrival = arrivals.next().expect("an endless iterator");
-                black_box(scheduler.pick(&arrival, Flags::NONE, pool.servers()))
-            });
+            bencher
+                .iter(|| black_box(scheduler.pick(arrivals.draw(), Flags::NONE, pool.servers())));
         });
         group.bench_function(
             BenchmarkId::new(format!("service-{kind}"), size),
             |bencher| {
                 bencher.iter(|| {
-                    let arrival = arrivals.next().expect("an endless iterator");
-                    if let Some(connection) = pool.connect(&arrival).and_then(|it| it.connection) {
+                    if let Some(connection) =
+                        pool.connect(arrivals.draw()).and_then(|it| it.connection)
+                    {
                         pool.expire(connection, now);
                     }
                 });

@@ -8,7 +8,7 @@ use std::{hint::black_box, time::Instant};
 
 use criterion::{BenchmarkId, Criterion};
 use sched::Flags;
-use takeover_benches::sched_pool::{SIZES, arrivals, schedulers, service};
+use takeover_benches::sched_pool::{Arrivals, SIZES, schedulers, service};
 
 #[expect(
     clippy::disallowed_methods,
@@ -27,11 +27,10 @@ fn main() {
             );
             scheduler.start(pool.servers(), now);
             let name = scheduler.name().to_owned();
-            let mut arrivals = arrivals(now);
+            let mut arrivals = Arrivals::new(now);
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
                 bencher.iter(|| {
-                    let arrival = arrivals.next().expect("an endless iterator");
-                    black_box(scheduler.pick(&arrival, Flags::NONE, pool.servers()))
+                    black_box(scheduler.pick(arrivals.draw(), Flags::NONE, pool.servers()))
                 });
             });
         }

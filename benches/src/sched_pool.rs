@@ -88,19 +88,36 @@ pub const fn settings(number: u32) -> ServerSettings {
 }
 
 /// Arrivals of 1,024 clients at 16 virtual addresses, over and over.
-pub fn arrivals(now: Instant) -> impl Iterator<Item = Arrival> {
-    let clients = 0..1024_u32;
-    let arrivals: Vec<_> = clients
-        .map(|client| {
+#[derive(Debug)]
+pub struct Arrivals {
+    all: Vec<Arrival>,
+    next: usize,
+}
+
+impl Arrivals {
+    /// All at `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        let all = (0..1024_u32).map(|client| {
             let ip = Ipv4Addr::from_bits(0x0a08_0000 + client.wrapping_mul(0x9E37) % 0x1_0000);
-            let vip = (Ipv4Addr::from_bits(0x0a07_0000 + client % 16), 80);
-            let flow = Flow::tcp((ip, 1024).into(), vip.into());
+            let vip = Ipv4Addr::from_bits(0x0a07_0000 + client % 16);
+            let flow = Flow::tcp((ip, 1024).into(), (vip, 80).into());
             Arrival::new(
                 flow,
                 now,
                 u64::from(client).wrapping_mul(0x9E37_79B9_7F4A_7C15),
             )
-        })
-        .collect();
-    arrivals.into_iter().cycle()
+        });
+        Self {
+            all: all.collect(),
+            next: 0,
+        }
+    }
+
+    /// The next one.
+    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
+    pub fn draw(&mut self) -> &Arrival {
+        self.next = (self.next + 1) % self.all.len();
+        &self.all[self.next]
+    }
 }

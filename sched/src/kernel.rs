@@ -18,6 +18,26 @@ pub(crate) use source_hash::SourceHash;
 pub(crate) use two_choices::TwoChoices;
 pub(crate) use weighted_round_robin::WeightedRoundRobin;
 
+use crate::{scheduler::Flags, server::ServerId};
+
+/// The way of `sh` and `mh` through their table of `size`: the bucket of a hash without offset,
+/// and if that gives nothing and the service has the fallback flag, those of all offsets,
+/// beginning with the number of the first bucket. So the bucket after the first is another.
+fn hashed(
+    flags: Flags,
+    size: u32,
+    bucket: impl Fn(u32) -> u32,
+    server: impl Fn(u32) -> Option<ServerId>,
+) -> Option<ServerId> {
+    let first = bucket(0);
+    server(first).or_else(|| {
+        let offsets = 0..if flags.fallback { size } else { 0 };
+        offsets
+            .map(|offset| bucket((offset + first) % size))
+            .find_map(server)
+    })
+}
+
 /// The greatest common divisor, with 0 as the neutral element.
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }

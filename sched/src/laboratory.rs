@@ -52,12 +52,13 @@ pub use history::{Change, Event, History, Workload};
 pub use report::{Comparison, Report, Returns, ServerShare, Trap};
 
 use crate::{
+    connection::Connection,
     flow::{Arrival, Flow, Protocol},
     kind::Kind,
     rules::Rules,
     scheduler::{Flags, Scheduler},
     server::ServerId,
-    service::{Connection, Service},
+    service::Service,
 };
 
 /// A scheduler to be tried, with the flags of its service.
@@ -212,7 +213,7 @@ impl Run {
                         self.service.expire(connection, self.now);
                     }
                 }
-                Event::Wait(span) => self.now += span,
+                Event::Wait(span) => self.now = self.now.checked_add(span).unwrap_or(self.now),
             }
         }
         self.report

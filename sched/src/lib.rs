@@ -111,6 +111,7 @@
 #![forbid(unsafe_code)]
 
 pub mod beyond;
+mod connection;
 mod flow;
 mod hash;
 mod kernel;
@@ -125,6 +126,7 @@ mod servers;
 mod service;
 mod tournament;
 
+pub use connection::{Connection, Pick};
 pub use flow::{Arrival, Flow, Protocol};
 pub use kind::{Kind, UnknownScheduler};
 pub use persistence::Persistence;
@@ -133,4 +135,4 @@ pub use scheduler::{Flags, Scheduler};
 pub use server::{Server, ServerId, ServerSettings, SettingsError};
 pub use server_map::ServerMap;
 pub use servers::Servers;
-pub use service::{Connection, Pick, Service, ServiceError};
+pub use service::{Service, ServiceError};

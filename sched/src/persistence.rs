@@ -17,7 +17,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Persistence {
-    /// How long a client is remembered after its last connection began.
+    /// How long a client is remembered after its last connection began; longer than the 31 days
+    /// that ipvsadm allows counts as 31 days.
     pub timeout: Duration,
     /// The bits of an IPv4 client's address that tell clients apart.
     pub netmask: Ipv4Addr,
@@ -63,8 +64,11 @@ impl Persistence {
     }
 }
 
-/// How long a template that came due lives on while a connection made from it exists. From then
-/// on it is also the timeout to which a use of the template sets it, as in the kernel.
+/// `ipvsadm -p` takes up to this.
+const MAX_TIMEOUT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+/// How long a template that came due lives on while a connection made from it exists, in
+/// seconds. From then on it is also the timeout to which a use of the template sets it, as in the kernel.
 const CONTROLLED_SECS: u64 = 60;
 
 /// Names a template; valid until it expires, which it does not while a connection refers to it.
@@ -109,6 +113,7 @@ impl Templates {
         timeout: Duration,
         now: Instant,
     ) -> TemplateId {
+        let timeout = timeout.min(MAX_TIMEOUT);
         let expires_at = now + timeout;
         let template = Template {
             network,

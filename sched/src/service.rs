@@ -1,11 +1,12 @@
 //! A virtual service: servers, scheduler, persistence, thresholds and counters together.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use crate::{
+    connection::{Connection, Pick},
     flow::{Arrival, Protocol},
     kind::Kind,
     persistence::{self, Persistence, TemplateId, Templates},
@@ -33,46 +34,6 @@ pub struct Service {
     persistence: Option<Persistence>,
     flags: Flags,
     rules: Rules,
-}
-
-/// Where a new connection goes.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Pick {
-    /// The server.
-    pub server: ServerId,
-    /// Its address and port; port 0 stands for the port of the packet.
-    pub address: SocketAddr,
-    /// Whether a persistence template decided and the scheduler was not asked.
-    pub by_template: bool,
-    /// The connection, counted from now on; `None` for a packet scheduled by itself.
-    pub connection: Option<Connection>,
-}
-
-/// A connection that its service counts.
-///
-/// Give it back to [`Service::expire`] of the same service: one that is dropped instead stays
-/// counted for ever. It cannot be copied, so that it is not counted out twice.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a connection stays counted until it is given to `Service::expire`"]
-pub struct Connection {
-    server: ServerId,
-    active: bool,
-    template: Option<TemplateId>,
-}
-
-impl Connection {
-    /// The server it goes to.
-    #[must_use]
-    pub const fn server(&self) -> ServerId {
-        self.server
-    }
-
-    /// Whether it is counted as active.
-    #[must_use]
-    pub const fn is_active(&self) -> bool {
-        self.active
-    }
 }
 
 /// Why a service refuses a change. The service is then as it was.
@@ -404,7 +365,7 @@ impl Service {
     }
 
     /// The template of a network if it may be used; one that may not is let go for good.
-    fn valid_template(&mut self, network: std::net::IpAddr) -> Option<(TemplateId, ServerId)> {
+    fn valid_template(&mut self, network: IpAddr) -> Option<(TemplateId, ServerId)> {
         let (template, server) = self.templates.find(network)?;
         let quiescent = self.rules.expire_quiescent_template;
         if self

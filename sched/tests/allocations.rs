@@ -28,6 +28,14 @@ fn no_scheduler_allocates_for_a_pick_or_for_a_connection_that_comes_and_goes() {
 }
 
 #[test]
+fn the_count_is_not_blind() {
+    let one = allocation_counter::measure(|| {
+        std::hint::black_box(Vec::<u8>::with_capacity(100));
+    });
+    assert_eq!(one.count_total, 1);
+}
+
+#[test]
 fn a_pick_by_a_persistence_template_allocates_nothing() {
     let scheduler = Kind::Wlc.scheduler(&Rules::default());
     assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::gcd;
+use super::{gcd, hashed};
 use crate::{
     flow::Arrival,
     hash,
@@ -83,12 +83,6 @@ impl Maglev {
             }
         }
     }
-
-    fn slot(&self, arrival: &Arrival, flags: Flags, offset: u32) -> u32 {
-        let client = arrival.flow.client;
-        let port = if flags.port { client.port() } else { 0 };
-        hash::maglev(FIRST_KEY, client.ip(), port, offset) % self.table.slots()
-    }
 }
 
 impl Walk {
@@ -116,16 +110,13 @@ impl Scheduler for Maglev {
     }
 
     fn pick(&mut self, arrival: &Arrival, flags: Flags, servers: &Servers) -> Option<ServerId> {
-        let usable = |slot: u32| {
+        let client = arrival.flow.client;
+        let port = if flags.port { client.port() } else { 0 };
+        let size = self.table.slots();
+        let slot = |offset| hash::maglev(FIRST_KEY, client.ip(), port, offset) % size;
+        hashed(flags, size, slot, |slot| {
             let id = self.slots.get(slot as usize).copied().flatten()?;
             servers.usable(id).map(Server::id)
-        };
-        let first = self.slot(arrival, flags, 0);
-        usable(first).or_else(|| {
-            let size = self.table.slots();
-            let mut others = (0..if flags.fallback { size } else { 0 })
-                .map(|offset| self.slot(arrival, flags, (offset + first) % size));
-            others.find_map(usable)
         })
     }
 
@@ -182,11 +173,10 @@ mod tests {
 
     #[test]
     fn a_server_that_leaves_moves_four_of_the_others_slots() {
-        let servers = service(&[1, 1, 1]);
+        let mut servers = service(&[1, 1, 1]);
         let mut maglev = Maglev::new(MaglevTable::default());
         maglev.fill(servers.servers());
         let before = maglev.slots.clone();
-        let mut servers = servers;
         let left = servers.remove_server(address(2), now()).unwrap();
         maglev.fill(servers.servers());
         let others = before

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::hashed;
 use crate::{
     flow::Arrival,
     hash::{fold, hash_32},
@@ -38,10 +39,6 @@ impl SourceHash {
         self.buckets.clear();
         self.buckets.extend(runs.cycle().take(size));
     }
-
-    fn bucket(&self, flow_hash: u32, offset: u32) -> u32 {
-        offset.wrapping_add(flow_hash) & ((1 << self.table.bits()) - 1)
-    }
 }
 
 impl Scheduler for SourceHash {
@@ -57,18 +54,11 @@ impl Scheduler for SourceHash {
             0
         };
         let hash = hash_32(fold(client.ip()).wrapping_add(port), self.table.bits());
-        let usable = |bucket: u32| {
-            self.buckets
-                .get(bucket as usize)
-                .and_then(|id| servers.usable(*id))
-                .map(Server::id)
-        };
-        let first = self.bucket(hash, 0);
-        usable(first).or_else(|| {
-            let size = 1 << self.table.bits();
-            let mut others = (0..if flags.fallback { size } else { 0 })
-                .map(|offset| self.bucket(hash, (offset + first) % size));
-            others.find_map(usable)
+        let size = 1 << self.table.bits();
+        let bucket = |offset: u32| offset.wrapping_add(hash) % size;
+        hashed(flags, size, bucket, |bucket| {
+            let id = self.buckets.get(bucket as usize)?;
+            servers.usable(*id).map(Server::id)
         })
     }
 

@@ -41,7 +41,7 @@ pub enum Event {
         /// Its number.
         connection: u64,
     },
-    /// Time passes.
+    /// Time passes. A span beyond the end of the clock is passed over.
     Wait(Duration),
 }
 

@@ -127,7 +127,7 @@ impl<T> Cache<T> {
                 return;
             };
             let held = bucket.len();
-            bucket.retain(|entry| now < entry.used_at + expiration);
+            bucket.retain(|entry| now.saturating_duration_since(entry.used_at) < expiration);
             self.len -= held - bucket.len();
             if before - self.len >= goal {
                 return;

@@ -59,7 +59,9 @@ impl Memory for ServerSet {
 
     fn server(&mut self, servers: &Servers, settings: Settings, now: Instant) -> Option<ServerId> {
         let least = self.least_loaded(servers, settings.overhead);
-        if self.members.len() > 1 && now > self.changed_at + settings.expiration {
+        if self.members.len() > 1
+            && now.saturating_duration_since(self.changed_at) > settings.expiration
+        {
             self.drop_most_loaded(servers, settings.overhead, now);
         }
         least
