@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod demo;
 mod run;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Demo(demo::Demo),
     Run(run::Run),
     Status(ask::ShowStatus),
     /// Has a running daemon read its file again; on an error it goes on as it was.
@@ -32,6 +34,7 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Run(run) => run.run(),
         Command::Status(status) => status.run(),
         Command::Reload(socket) => socket.ask(Ask::Reload),

@@ -2,6 +2,7 @@
 
 pub mod conf;
 pub mod control;
+pub mod demo;
 pub mod host;
 pub mod log;
 pub mod run;
