@@ -166,7 +166,12 @@ impl Peer {
 }
 
 /// The path of our own daemon: beside the test executable, as cargo lays a target directory out.
-fn director() -> PathBuf {
+///
+/// # Panics
+///
+/// When it has not been built; the message says how to.
+#[must_use]
+pub fn director() -> PathBuf {
     let test = env::current_exe().unwrap_or_else(|error| panic!("this executable: {error}"));
     let binary = test
         .ancestors()

@@ -107,7 +107,7 @@ impl Control {
             path: path.to_owned(),
             source,
         };
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        if client::answers(path) {
             return Err(ListenError::InUse {
                 path: path.to_owned(),
             });

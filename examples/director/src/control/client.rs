@@ -13,6 +13,9 @@ use super::Ask;
 /// How long the daemon may take to answer; a reload takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a daemon that lives takes at most to show it.
+const LIFE_SIGN: Duration = Duration::from_secs(2);
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,11 +50,24 @@ enum Answer {
 /// # Errors
 /// Nobody answers, or the daemon refuses.
 pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
+    ask_within(path, ask, PATIENCE)
+}
+
+/// Whether a daemon lives behind a socket. That somebody holds the socket is not enough: it may be
+/// a script that a killed daemon was just about to start.
+pub(super) fn answers(path: &Path) -> bool {
+    match ask_within(path, Ask::Status, LIFE_SIGN) {
+        Ok(_) | Err(AskError::Refused(_)) => true,
+        Err(AskError::Unreachable { .. } | AskError::Broken(_)) => false,
+    }
+}
+
+fn ask_within(path: &Path, ask: Ask, patience: Duration) -> Result<Value, AskError> {
     let mut stream = UnixStream::connect(path).map_err(|source| AskError::Unreachable {
         path: path.to_owned(),
         source,
     })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     let request = serde_json::to_string(&ask).map_err(io::Error::from)?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut line = String::new();
