@@ -186,8 +186,8 @@ proptest! {
         for (number, weight) in (1..).zip(&weights) {
             let share = picks.iter().filter(|picked| **picked == Some(number)).count() as f64 / 4000.0;
             let fair = f64::from(*weight) / f64::from(total);
-            // Five standard deviations of drawing 4,000 clients.
-            let tolerance = 5.0 * (fair * (1.0 - fair) / 4000.0).sqrt();
+            // Seven standard deviations of drawing 4,000 clients.
+            let tolerance = 7.0 * (fair * (1.0 - fair) / 4000.0).sqrt();
             prop_assert!((share - fair).abs() < tolerance, "{}: {} for {}", number, share, fair);
         }
     }
