@@ -4,7 +4,6 @@
 //! A test reads as input, time, and all that follows: `rig.expect(input, at, [outputs])`.
 
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     reason = "the helpers of tests may do what tests may"
 )]
