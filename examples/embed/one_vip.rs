@@ -7,7 +7,7 @@
 use std::{env, sync::Arc};
 
 use anyhow::{Context, Result};
-use vrrp::{Happening, Priority, RouterConfig, Vrid, net::Kernel};
+use vrrp::{Priority, RouterConfig, Vrid, net::Kernel};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -28,10 +28,7 @@ async fn main() -> Result<()> {
 
     loop {
         tokio::select! {
-            happening = events.recv() => match happening? {
-                Happening::Router { event, .. } => println!("{event:?}"),
-                other => println!("{other:?}"),
-            },
+            happening = events.recv() => println!("{:?}", happening?),
             _ = tokio::signal::ctrl_c() => break,
         }
     }
