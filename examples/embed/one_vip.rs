@@ -2,7 +2,6 @@
 //!
 //! Run it on two machines of one network, as root or with CAP_NET_RAW and CAP_NET_ADMIN:
 //! `one_vip eth0 192.0.2.100/24 150` on one, `one_vip eth0 192.0.2.100/24 100` on the other.
-#![expect(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::{env, sync::Arc};
 
