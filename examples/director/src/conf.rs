@@ -68,10 +68,10 @@ pub use tree::{Item, Items, Tree, Word};
 use context::Context;
 use diagnostic::Diagnostics;
 use model::Config;
-use reader::{Limits, Reader};
+use reader::Reader;
 
 /// How a configuration is read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// What keepalived lets pass and director does not do (keywords it does not have yet, words
@@ -79,6 +79,19 @@ pub struct Options {
     pub lenient: bool,
     /// The id that `@id` lines are for (`-i`); `None`: the first label of the host's name.
     pub config_id: Option<String>,
+    /// How many bytes definitions and loops may add; beyond that the configuration is an error.
+    /// Default: 128 MiB.
+    pub max_expansion: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lenient: false,
+            config_id: None,
+            max_expansion: 128 << 20,
+        }
+    }
 }
 
 /// A configuration that was read, good or not.
@@ -103,16 +116,7 @@ pub fn load(
     environment: &dyn Environment,
     options: &Options,
 ) -> io::Result<Loaded> {
-    load_within(path.as_ref(), environment, options, Limits::default())
-}
-
-fn load_within(
-    path: &Path,
-    environment: &dyn Environment,
-    options: &Options,
-    limits: Limits,
-) -> io::Result<Loaded> {
-    let (tree, sources, mut diagnostics) = read_tree(path, environment, options, limits)?;
+    let (tree, sources, mut diagnostics) = read_tree(path.as_ref(), environment, options)?;
     let config = build::build(
         &mut Context {
             diagnostics: &mut diagnostics,
@@ -150,8 +154,7 @@ pub fn parse(
     environment: &dyn Environment,
     options: &Options,
 ) -> io::Result<Parsed> {
-    let (tree, sources, diagnostics) =
-        read_tree(path.as_ref(), environment, options, Limits::default())?;
+    let (tree, sources, diagnostics) = read_tree(path.as_ref(), environment, options)?;
     Ok(Parsed {
         tree,
         diagnostics: diagnostics.into_sorted(),
@@ -163,14 +166,13 @@ fn read_tree(
     path: &Path,
     environment: &dyn Environment,
     options: &Options,
-    limits: Limits,
 ) -> io::Result<(Tree, Sources, Diagnostics)> {
     let config_id = options.config_id.clone().unwrap_or_else(|| {
         let host_name = environment.host_name();
         host_name.split('.').next().unwrap_or("").to_owned()
     });
     let diagnostics = Diagnostics::new(options.lenient);
-    let mut reader = Reader::new(environment, config_id, limits, diagnostics);
+    let mut reader = Reader::new(environment, config_id, options.max_expansion, diagnostics);
     reader.read(path)?;
     let Reader {
         sources,

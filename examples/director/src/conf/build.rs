@@ -23,12 +23,16 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     let mut global = Global::default();
     let mut defaults = Defaults::default();
     let mut scripts = Vec::new();
+    let mut script_names = BTreeSet::new();
     let mut drafts = Vec::new();
     let mut groups = Vec::new();
     for (keyword, item) in context.keywords(&FILE, tree.items()) {
         match keyword {
             "global_defs" => global_defs(context, &mut global, &mut defaults, item),
-            "vrrp_script" => scripts.extend(vrrp_script(context, item)),
+            "vrrp_script" => {
+                script_names.extend(item.args().next().map(|name| name.text));
+                scripts.extend(vrrp_script(context, item));
+            }
             "vrrp_instance" => drafts.extend(vrrp_instance(context, item)),
             "vrrp_sync_group" => groups.extend(vrrp_sync_group(context, item)),
             _ => context.report_not_yet(&format!("`{keyword}`"), item.span()),
@@ -50,14 +54,21 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     };
     let of_instances = drafts.iter().flat_map(|draft| tracked(&draft.tracks));
     let of_groups = groups.iter().flat_map(|draft| tracked(&draft.tracks));
-    report_unused_scripts(context, &scripts, &of_instances.chain(of_groups).collect());
+    let of_all: BTreeSet<String> = of_instances.chain(of_groups).collect();
+    if of_all
+        .iter()
+        .all(|name| script_names.contains(name.as_str()))
+    {
+        report_unused_scripts(context, &scripts, &of_all);
+    }
     let group_of = members(context, &drafts, &groups);
     for group in &groups {
-        check_scripts(context, &group.tracks, &scripts);
+        check_scripts(context, &group.tracks, &script_names);
     }
     let instances: Vec<VrrpInstance> = drafts
         .into_iter()
         .filter_map(|draft| {
+            check_scripts(context, &draft.tracks, &script_names);
             let group = group_of.get(&*draft.name);
             let around = Surroundings {
                 defaults: &defaults,
@@ -195,7 +206,7 @@ fn report_shared_addresses(context: &mut Context<'_>, instances: &[VrrpInstance]
             }
             context.report(
                 Diagnostic::new(
-                    Code::DuplicateAddress,
+                    Code::SharedAddress,
                     place,
                     format!("`{}` belongs to `{first}` already", vip.address),
                 )
@@ -215,16 +226,12 @@ fn place_of(places: &Places, address: std::net::IpAddr) -> Span {
     }
 }
 
-/// Reports scripts that never run, unless a misspelt name is the reason for it.
+/// Reports scripts that never run.
 fn report_unused_scripts(
     context: &mut Context<'_>,
     scripts: &[VrrpScript],
     tracked: &BTreeSet<String>,
 ) {
-    let exists = |name: &String| scripts.iter().any(|script| *script.name == **name);
-    if !tracked.iter().all(exists) {
-        return;
-    }
     for script in scripts {
         if !tracked.contains(&*script.name) {
             context.report(

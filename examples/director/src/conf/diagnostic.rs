@@ -186,8 +186,10 @@ codes! {
     DuplicateName = Error "duplicate-name",
     /// Two instances with one VRID on one interface and family.
     DuplicateVrid = Error "duplicate-vrid",
-    /// An address listed twice.
-    DuplicateAddress = Error "duplicate-address",
+    /// An address listed twice by one instance; it is advertised twice, as by keepalived.
+    DuplicateAddress = Warning "duplicate-address",
+    /// An address that two instances hold on one interface.
+    SharedAddress = Error "shared-address",
     /// The same entry twice in a list.
     DuplicateEntry = Error "duplicate-entry",
     /// A `track_script` entry without its `vrrp_script`.
@@ -245,6 +247,15 @@ impl Diagnostics {
             diagnostic.severity = Severity::Warning;
         }
         self.list.push(diagnostic);
+    }
+
+    /// How many errors there are.
+    pub(super) fn errors(&self) -> usize {
+        let errors = self
+            .list
+            .iter()
+            .filter(|one| one.severity == Severity::Error);
+        errors.count()
     }
 
     /// Adds a diagnostic of a place and a message.

@@ -13,6 +13,9 @@ use super::{
 /// What one use of a definition or one turn of a loop is charged at least.
 const STEP_CHARGE: usize = 32;
 
+/// Definitions used in the values of definitions.
+const MAX_DEPTH: usize = 64;
+
 impl Reader<'_> {
     /// Reads the next line of an expansion of several lines.
     pub(super) fn read_expanded_line(&mut self, text: Text<'static>, at: usize) {
@@ -205,9 +208,7 @@ impl Reader<'_> {
             depth += 1;
             within_itself |= *outer.what == *what;
         }
-        if (within_itself || depth >= self.limits.definition_depth)
-            && self.reported.insert(format!("loop {name}"))
-        {
+        if (within_itself || depth >= MAX_DEPTH) && self.reported.insert(format!("loop {name}")) {
             let message = if within_itself {
                 format!("the value of `{what}` refers to `{what}` itself")
             } else {
@@ -215,7 +216,7 @@ impl Reader<'_> {
             };
             self.diagnostics.say(Code::DefinitionLoop, at, message);
         }
-        (!within_itself && depth < self.limits.definition_depth).then_some((value, true))
+        (!within_itself && depth < MAX_DEPTH).then_some((value, true))
     }
 
     /// The directory of the file being read.
@@ -226,23 +227,21 @@ impl Reader<'_> {
             .unwrap_or_default()
     }
 
-    /// Counts what expansions cost; `false` once it is too much: then nothing more is read.
+    /// Pays for an expansion; `false` if that is too much: then nothing more is read.
     fn charge(&mut self, cost: usize, at: Span) -> bool {
-        self.charged += cost + STEP_CHARGE;
-        if self.charged <= self.limits.expansion {
+        if let Some(left) = self.allowance.checked_sub(cost + STEP_CHARGE) {
+            self.allowance = left;
             return true;
         }
+        self.allowance = 0;
         self.pending.clear();
         self.diagnostics.add(
             Diagnostic::new(
                 Code::ExpansionTooLarge,
                 at,
-                format!(
-                    "definitions and loops make the configuration larger than {} MiB",
-                    self.limits.expansion >> 20
-                ),
+                "definitions and loops make the configuration too large",
             )
-            .help("what follows was not read"),
+            .help("what follows was not read; let the loops make less"),
         );
         false
     }

@@ -243,13 +243,12 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         // VRRP.
         later("vrrp_strict"),
         later("vrrp_garp_extra_if"),
+        later("vrrp_vmac_garp_intvl"),
         later("vmac_prefix"),
         later("vmac_addr_prefix"),
         later("dynamic_interfaces"),
         later("disable_local_igmp"),
         later("vrrp_delay_after_boot"),
-        later("vrrp_owner_ignore_adverts"),
-        later("vrrp_unicast_fault_no_peer"),
         // Firewall.
         later("nftables"),
         later("nftables_priority"),
@@ -271,14 +270,8 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("process_name"),
         later("vrrp_process_name"),
         later("checker_process_name"),
+        later("lvs_process_name"),
         later("bfd_process_name"),
-        later("instance"),
-        later("net_namespace"),
-        later("net_namespace_ipvs"),
-        later("namespace_with_ipsets"),
-        later("use_pid_dir"),
-        later("child_wait_time"),
-        later("linkbeat_use_polling"),
         later("max_auto_priority"),
         later("min_auto_priority_delay"),
         later("vrrp_priority"),
@@ -689,7 +682,6 @@ static REAL_SERVER: Block = Block {
     content: Content::Keywords(&[
         later("weight"),
         later("lvs_method"),
-        later("lb_kind"),
         later("uthreshold"),
         later("lthreshold"),
         later("inhibit_on_failure"),
@@ -818,17 +810,12 @@ static MISC_CHECK: Block = Block {
 
 static BFD_CHECK: Block = Block {
     name: "BFD_CHECK",
-    content: Content::Keywords(&[later("name"), later("alpha"), later("log_all_failures")]),
+    content: Content::Keywords(&[later("name"), later("alpha")]),
 };
 
 static FILE_CHECK: Block = Block {
     name: "FILE_CHECK",
-    content: Content::Keywords(&[
-        later("track_file"),
-        later("weight"),
-        later("alpha"),
-        later("log_all_failures"),
-    ]),
+    content: Content::Keywords(&[later("track_file"), later("weight")]),
 };
 
 #[cfg(test)]

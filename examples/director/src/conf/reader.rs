@@ -19,34 +19,15 @@ use super::{
     text::Text,
 };
 
-/// How far definitions, loops and includes may go.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Bytes that definitions and loops may produce, with a charge for each of their steps.
-    pub(super) expansion: usize,
-    /// Files included from one another.
-    pub(super) include_depth: usize,
-    /// Definitions used in definitions.
-    pub(super) definition_depth: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            expansion: 128 << 20,
-            include_depth: 32,
-            definition_depth: 64,
-        }
-    }
-}
+/// Files included from one another.
+const MAX_INCLUDE_DEPTH: usize = 32;
 
 /// Reads files into [`Tokens`].
 pub(super) struct Reader<'e> {
     pub(super) environment: &'e dyn Environment,
     pub(super) config_id: String,
-    pub(super) limits: Limits,
-    /// What of [`Limits::expansion`] is used.
-    pub(super) charged: usize,
+    /// Bytes that definitions and loops may still add.
+    pub(super) allowance: usize,
     /// What is still to be read, the next on top.
     pub(super) pending: Vec<Pending>,
     pub(super) definitions: Definitions,
@@ -81,14 +62,13 @@ impl<'e> Reader<'e> {
     pub(super) fn new(
         environment: &'e dyn Environment,
         config_id: String,
-        limits: Limits,
+        allowance: usize,
         diagnostics: Diagnostics,
     ) -> Self {
         Self {
             environment,
             config_id,
-            limits,
-            charged: 0,
+            allowance,
             pending: Vec::new(),
             definitions: Definitions::default(),
             reported: BTreeSet::new(),
@@ -289,7 +269,7 @@ impl<'e> Reader<'e> {
                 Pending::Lines(..) | Pending::Loop(..) => None,
             })
         };
-        if open().any(|open| *open == normal) || open().count() >= self.limits.include_depth {
+        if open().any(|open| *open == normal) || open().count() >= MAX_INCLUDE_DEPTH {
             self.diagnostics.say(
                 Code::IncludeCycle,
                 span,

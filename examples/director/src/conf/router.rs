@@ -1,6 +1,9 @@
 //! A `vrrp_instance` with all that bears on it → the configuration of a virtual router.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use vrrp::{
     AdvertInterval, Authentication, Checksum, Family, Preempt, Priority, RouterConfig, StartAs,
@@ -34,6 +37,7 @@ pub(super) fn complete(
     draft: Draft,
     around: Surroundings<'_>,
 ) -> Option<VrrpInstance> {
+    let errors_before = context.diagnostics.errors();
     let essentials = essentials(context, &draft);
     let family = family(context, &draft)?;
     let version = version(context, &draft, around.defaults, family);
@@ -92,8 +96,11 @@ pub(super) fn complete(
     router.track_interface = !draft.dont_track_primary;
     router.trackers = trackers;
     router.sync_group = around.group.map(|draft| draft.group.name.clone());
+    if context.diagnostics.errors() > errors_before {
+        return None;
+    }
     if let Err(error) = router.advertisement() {
-        let message = format!("{}: {}", error, error.problem);
+        let message = format!("{error}: {}", error.problem);
         context.report(Diagnostic::new(
             Code::Conflict,
             draft.places.block(),
@@ -243,7 +250,7 @@ fn check_families(context: &mut Context<'_>, draft: &Draft, family: Family) {
 }
 
 fn check_duplicates(context: &mut Context<'_>, draft: &Draft) {
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for (vip, span) in draft.vips.iter().chain(&draft.excluded) {
         let key = (vip.address, vip.interface.clone());
         if let Some(first) = seen.insert(key, *span) {
@@ -254,7 +261,7 @@ fn check_duplicates(context: &mut Context<'_>, draft: &Draft) {
                     format!("`{}` is listed twice", vip.address),
                 )
                 .note(first, "first listed here")
-                .help("remove one of them, on all nodes"),
+                .help("it is advertised twice; remove one of them, on all nodes at once"),
             );
         }
     }
@@ -367,18 +374,13 @@ fn trackers(
     trackers
 }
 
-/// Reports the scripts that do not exist and the weights that are dropped.
+/// Reports the weights that are dropped.
 fn resolve(
     context: &mut Context<'_>,
     tracks: &Tracks,
     scripts: &[VrrpScript],
     dropped: Option<&str>,
 ) -> Vec<Tracker> {
-    for track in &tracks.scripts {
-        if !scripts.iter().any(|script| *script.name == *track.name) {
-            report_unknown_script(context, track, scripts);
-        }
-    }
     if let Some(why) = dropped {
         for (track, tracker) in all(tracks, scripts) {
             if tracker.weight != Weight::REQUIRED {
@@ -406,9 +408,13 @@ fn resolve(
     resolve_quietly(tracks, scripts, dropped)
 }
 
-/// Reports the entries of a group's `track_script` that do not exist.
-pub(super) fn check_scripts(context: &mut Context<'_>, tracks: &Tracks, scripts: &[VrrpScript]) {
-    resolve(context, tracks, scripts, None);
+/// Reports the entries of `track_script` whose script does not exist.
+pub(super) fn check_scripts(context: &mut Context<'_>, tracks: &Tracks, names: &BTreeSet<&str>) {
+    for track in &tracks.scripts {
+        if !names.contains(track.name.as_str()) {
+            report_unknown_script(context, track, names);
+        }
+    }
 }
 
 fn resolve_quietly(tracks: &Tracks, scripts: &[VrrpScript], dropped: Option<&str>) -> Vec<Tracker> {
@@ -449,14 +455,13 @@ fn all<'c>(
     of_scripts.chain(of_interfaces)
 }
 
-fn report_unknown_script(context: &mut Context<'_>, track: &Track, scripts: &[VrrpScript]) {
+fn report_unknown_script(context: &mut Context<'_>, track: &Track, names: &BTreeSet<&str>) {
     let diagnostic = Diagnostic::new(
         Code::UnknownScript,
         track.span,
         format!("there is no `vrrp_script {}`", track.name),
     );
-    let names = scripts.iter().map(|script| &*script.name);
-    let diagnostic = match did_you_mean(&track.name, names) {
+    let diagnostic = match did_you_mean(&track.name, names.iter().copied()) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.help(format!(
             "define `vrrp_script {} {{ ... }}`; keepalived goes on without the check",
