@@ -55,7 +55,7 @@ pub enum Side {
     Inside,
 }
 
-/// Shows the failover of an address. Blocks for about eight seconds.
+/// Shows the failover of an address. Blocks for about six seconds.
 ///
 /// The exit code is 0 if all that was shown worked, 1 if not, 3 if the machine does not allow it
 /// (the error says what forbids it). From [`Side::Outside`] it must be called by the main thread
@@ -72,7 +72,11 @@ pub fn run(side: Side) -> ExitCode {
     match result {
         Ok(code) => code,
         // Whoever read the output has seen enough.
-        Err(Failure::Stage(stage::Error::Output(_))) => ExitCode::FAILURE,
+        Err(Failure::Stage(stage::Error::Output(error)))
+            if error.kind() == io::ErrorKind::BrokenPipe =>
+        {
+            ExitCode::FAILURE
+        }
         Err(failure) => {
             let text = format!("director demo: {}\n", chain(&failure));
             // Nothing is left to do if that cannot be said either.

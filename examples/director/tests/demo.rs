@@ -1,5 +1,10 @@
 //! `director demo` as its users start it: what it shows, how it ends, and that nothing stays.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of tests may do what tests may"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};

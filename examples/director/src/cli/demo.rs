@@ -6,7 +6,7 @@ use director::demo::{self, Side};
 
 /// Shows live, on this machine and without root, how an address fails over between two directors.
 ///
-/// Takes about eight seconds and leaves nothing behind. Exits with 0 if all that was shown worked,
+/// Takes about six seconds and leaves nothing behind. Exits with 0 if all that was shown worked,
 /// 1 if not, 3 if this machine does not allow it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {

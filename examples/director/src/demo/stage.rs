@@ -169,8 +169,12 @@ impl Stage {
     /// What is seen next, or the deadline.
     fn next_input(&mut self, deadline: Option<Instant>) -> Result<Input, Error> {
         loop {
-            let timeout = deadline.map_or(FRAME, |at| at.saturating_duration_since(now()));
-            let event = match self.events.recv_timeout(timeout) {
+            let left = deadline.map_or(FRAME, |at| at.saturating_duration_since(now()));
+            // First, as answers may come faster than they are heard.
+            if left.is_zero() {
+                return Ok(Input::Timeout);
+            }
+            let event = match self.events.recv_timeout(left) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Ok(Input::Timeout);
@@ -235,6 +239,8 @@ impl Stage {
                 self.logs.push((now() - self.began_at, node, line.text));
             }
         }
+        // An empty status leaves the line to them.
+        self.screen.status("").ok();
         let mut stderr = io::stderr().lock();
         for (at, node, text) in &self.logs {
             // Nothing is left to do if that cannot be said either.
