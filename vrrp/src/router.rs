@@ -126,13 +126,13 @@ impl VirtualRouter {
             .min()
     }
 
-    /// The role it has in the protocol now; [`Event::RoleChanged`] follows when the addresses do.
+    /// The role it has in the protocol now; [`Event::RoleChanged`](crate::Event::RoleChanged) follows when the addresses do.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.state.role()
     }
 
-    /// The role that was last told by [`Event::RoleChanged`].
+    /// The role that was last told by [`Event::RoleChanged`](crate::Event::RoleChanged).
     #[must_use]
     pub const fn told_role(&self) -> Role {
         self.told

@@ -12,7 +12,7 @@ pub enum Input {
     Start,
     /// The router shall leave for good.
     Stop,
-    /// The time of [`VirtualRouter::poll_timeout`] has come; too early is harmless.
+    /// The time of [`VirtualRouter::poll_timeout`](crate::VirtualRouter::poll_timeout) has come; too early is harmless.
     Timeout,
     /// An advertisement arrived on its interface.
     Advert(Received),
@@ -39,15 +39,15 @@ pub enum Input {
         /// Whether it holds.
         present: bool,
     },
-    /// An [`Output::Acquire`] was done.
+    /// An [`Output::Acquire`](crate::Output::Acquire) was done.
     Acquired,
-    /// An [`Output::Acquire`] failed.
+    /// An [`Output::Acquire`](crate::Output::Acquire) failed.
     AcquireFailed(Arc<str>),
-    /// An [`Output::Release`] failed.
+    /// An [`Output::Release`](crate::Output::Release) failed.
     ReleaseFailed(Arc<str>),
     /// Somebody else removed an address that this router holds.
     AddressesLost,
-    /// An [`Output::Transmit`] failed.
+    /// An [`Output::Transmit`](crate::Output::Transmit) failed.
     SendFailed(Arc<str>),
     /// The sync group decides.
     Group(GroupOrder),

@@ -15,11 +15,11 @@ pub enum Output {
         /// To whom.
         delivery: Delivery,
     },
-    /// Put these addresses on their interfaces; answer with [`Input::Acquired`] or
-    /// [`Input::AcquireFailed`].
+    /// Put these addresses on their interfaces; answer with [`Input::Acquired`](crate::Input::Acquired) or
+    /// [`Input::AcquireFailed`](crate::Input::AcquireFailed).
     Acquire(Arc<[Vip]>),
     /// Take these addresses off their interfaces; answer only a failure, with
-    /// [`Input::ReleaseFailed`].
+    /// [`Input::ReleaseFailed`](crate::Input::ReleaseFailed).
     Release(Arc<[Vip]>),
     /// Announce these addresses.
     Announce {
