@@ -25,7 +25,7 @@
 //! The steps, one module each: `reader` (files to lines, with `definitions`, `loops` and
 //! `include`), `lexer` (lines to words), `blocks` (words to the tree, with the places of missing
 //! braces), `context` and `keywords` (which words count where), `build` and the modules named
-//! after blocks (values), `router` (what follows from them).
+//! after blocks (values), `router` and `trackers` (what follows from them).
 //!
 //! A new block (say `virtual_server`) is: its keywords in `keywords` without "later", a module
 //! that reads it, an arm in `build`, its types in `model`.
@@ -54,6 +54,7 @@ mod suggest;
 mod sync_group;
 mod text;
 mod track;
+mod trackers;
 mod tree;
 mod tunables;
 mod values;
@@ -123,11 +124,9 @@ pub fn load(
         },
         &tree,
     );
-    let diagnostics = diagnostics.into_sorted();
-    let (errors, _) = render::count(&diagnostics);
     Ok(Loaded {
-        config: (errors == 0).then_some(config),
-        diagnostics,
+        config: (diagnostics.errors() == 0).then_some(config),
+        diagnostics: diagnostics.into_sorted(),
         sources,
     })
 }

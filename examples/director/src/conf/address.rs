@@ -1,6 +1,6 @@
 //! `virtual_ipaddress`, `virtual_ipaddress_excluded` and `unicast_peer`.
 
-use vrrp::{Family, Peer, Vip};
+use vrrp::{Peer, Vip};
 
 use super::{
     context::{Args, Context},
@@ -155,9 +155,4 @@ pub(super) fn peer(context: &mut Context<'_>, entry: Item<'_>) -> Option<(Peer, 
         return None;
     }
     Some((read, bounded, word.span))
-}
-
-/// The family of an address list: that of its first entry.
-pub(super) fn family_of(vips: &[(Vip, Span)]) -> Option<Family> {
-    vips.first().map(|(vip, _)| Family::of(vip.address))
 }

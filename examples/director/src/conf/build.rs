@@ -1,6 +1,9 @@
 //! The tree → the typed configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{
     context::Context,
@@ -9,12 +12,13 @@ use super::{
     instance::{Draft, vrrp_instance},
     keywords::FILE,
     model::{Config, Global, Places, VrrpInstance, VrrpScript},
-    router::{Surroundings, check_scripts, complete},
+    router::{Surroundings, complete},
     script::vrrp_script,
     source::Span,
     suggest::did_you_mean,
     sync_group::{GroupDraft, vrrp_sync_group},
     track::Tracks,
+    trackers::check_scripts,
     tree::Tree,
 };
 
@@ -61,6 +65,10 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     {
         report_unused_scripts(context, &scripts, &of_all);
     }
+    let script_of = scripts
+        .iter()
+        .map(|script| (&*script.name, script))
+        .collect();
     let group_of = members(context, &drafts, &groups);
     for group in &groups {
         check_scripts(context, &group.tracks, &script_names);
@@ -72,7 +80,7 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
             let group = group_of.get(&*draft.name);
             let around = Surroundings {
                 defaults: &defaults,
-                scripts: &scripts,
+                scripts: &script_of,
                 group: group.and_then(|&index| groups.get(index)),
             };
             complete(context, draft, around)
@@ -217,13 +225,10 @@ fn report_shared_addresses(context: &mut Context<'_>, instances: &[VrrpInstance]
     }
 }
 
-fn place_of(places: &Places, address: std::net::IpAddr) -> Span {
-    let listed = places.of_entry("virtual_ipaddress", address);
-    if listed == places.block() {
-        places.of_entry("virtual_ipaddress_excluded", address)
-    } else {
-        listed
-    }
+fn place_of(places: &Places, address: IpAddr) -> Span {
+    places
+        .entry("virtual_ipaddress", address)
+        .unwrap_or_else(|| places.of_entry("virtual_ipaddress_excluded", address))
 }
 
 /// Reports scripts that never run.

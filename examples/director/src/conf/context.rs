@@ -238,7 +238,7 @@ impl<'t> Args<'t> {
     }
 
     pub(super) fn next(&mut self) -> Option<Word<'t>> {
-        let word = self.item.words().nth(self.next);
+        let word = self.item.word(self.next);
         self.next += usize::from(word.is_some());
         word
     }

@@ -118,6 +118,8 @@ codes! {
     BadCondition = Error "bad-condition",
     /// A `$NAME=` line that defines nothing.
     BadDefinition = Error "bad-definition",
+    /// A `${_NAME …}` that has no value: no such environment variable, bounds that are none.
+    BadBuiltIn = Error "bad-built-in",
     /// A definition of a name that starts with `_`.
     ReservedName = Warning "reserved-name",
     /// A definition that refers to itself.
@@ -230,6 +232,7 @@ impl Serialize for Code {
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
     list: Vec<Diagnostic>,
+    errors: usize,
     lenient: bool,
 }
 
@@ -237,6 +240,7 @@ impl Diagnostics {
     pub(super) const fn new(lenient: bool) -> Self {
         Self {
             list: Vec::new(),
+            errors: 0,
             lenient,
         }
     }
@@ -246,16 +250,13 @@ impl Diagnostics {
         if self.lenient && matches!(diagnostic.code, Code::NotYet | Code::UnexpectedWord) {
             diagnostic.severity = Severity::Warning;
         }
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
         self.list.push(diagnostic);
     }
 
     /// How many errors there are.
-    pub(super) fn errors(&self) -> usize {
-        let errors = self
-            .list
-            .iter()
-            .filter(|one| one.severity == Severity::Error);
-        errors.count()
+    pub(super) const fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Adds a diagnostic of a place and a message.

@@ -187,17 +187,7 @@ impl Reader<'_> {
     /// What a reference stands for, and whether that is written in a definition.
     fn value_of(&mut self, reference: &Reference<'_>, at: Span) -> Option<(Text<'static>, bool)> {
         let name = reference.name;
-        let built_in = match name {
-            "_PWD" => Some(self.directory()),
-            "_INSTANCE" => Some(self.config_id.clone()),
-            "_HASH" => Some("#".to_owned()),
-            "_BANG" => Some("!".to_owned()),
-            "_ENV" => self.environment.variable(reference.parameters),
-            "_RANDOM" => random_bounds(reference.parameters)
-                .map(|(min, max)| self.random.between(min, max).to_string()),
-            _ => None,
-        };
-        if let Some(value) = built_in {
+        if let Some(value) = self.built_in(reference, at) {
             return Some((Text::made(value, at), false));
         }
         let value = self.definitions.value(name)?.clone();
@@ -217,6 +207,32 @@ impl Reader<'_> {
             self.diagnostics.say(Code::DefinitionLoop, at, message);
         }
         (!within_itself && depth < MAX_DEPTH).then_some((value, true))
+    }
+
+    /// The value of a built-in name; if it can have none, that is reported and it is empty.
+    fn built_in(&mut self, reference: &Reference<'_>, at: Span) -> Option<String> {
+        let parameters = reference.parameters;
+        let problem = match reference.name {
+            "_PWD" => return Some(self.directory()),
+            "_INSTANCE" => return Some(self.config_id.clone()),
+            "_HASH" => return Some("#".to_owned()),
+            "_BANG" => return Some("!".to_owned()),
+            "_ENV" => match self.environment.variable(parameters) {
+                Some(value) => return Some(value),
+                None => format!("there is no environment variable `{parameters}`"),
+            },
+            "_RANDOM" => match random_bounds(parameters) {
+                Some((min, max)) => return Some(self.random.between(min, max).to_string()),
+                None => format!(
+                    "`{parameters}` are no bounds: expected `${{_RANDOM [MIN [MAX]]}}`, MIN at \
+                     most MAX"
+                ),
+            },
+            _ if parameters.is_empty() => return None,
+            name => format!("nothing defines `{name}`, and definitions take no parameters"),
+        };
+        self.diagnostics.say(Code::BadBuiltIn, at, problem);
+        Some(String::new())
     }
 
     /// The directory of the file being read.

@@ -1,6 +1,7 @@
 //! `include` and its variants: which files a pattern means, and what is asked of them.
 
 use std::{
+    io,
     ops::BitOr,
     path::{Path, PathBuf},
 };
@@ -124,13 +125,8 @@ pub(super) fn find(environment: &dyn Environment, directory: &Path, pattern: &st
             let path = directory.join(&pattern);
             let files = if wildcard {
                 glob(environment, &path)
-            } else if environment
-                .read(&path)
-                .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-            {
-                Vec::new()
             } else {
-                vec![path]
+                Vec::from_iter(exists(environment, &path).then_some(path))
             };
             Found {
                 pattern,
@@ -197,6 +193,14 @@ fn has_wildcard(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }
 
+/// Whether there is such a file; one that cannot be read is there.
+fn exists(environment: &dyn Environment, path: &Path) -> bool {
+    match environment.read(path) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 /// The existing paths that match `pattern`, directory by directory.
 fn glob(environment: &dyn Environment, pattern: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
@@ -206,7 +210,7 @@ fn glob(environment: &dyn Environment, pattern: &Path) -> Vec<PathBuf> {
         if !has_wildcard(&name) {
             found.iter_mut().for_each(|path| path.push(component));
             if index + 1 == last {
-                found.retain(|path| environment.read(path).is_ok());
+                found.retain(|path| exists(environment, path));
             }
             continue;
         }

@@ -178,9 +178,11 @@ impl Places {
     /// `track_interface`; the block's first line if it is not there.
     #[must_use]
     pub fn of_entry(&self, list: &'static str, entry: impl ToString) -> Span {
-        self.entries
-            .get(&(list, entry.to_string()))
-            .copied()
-            .unwrap_or(self.block)
+        self.entry(list, entry).unwrap_or(self.block)
+    }
+
+    /// As [`of_entry`](Self::of_entry), if it is there.
+    pub(super) fn entry(&self, list: &'static str, entry: impl ToString) -> Option<Span> {
+        self.entries.get(&(list, entry.to_string())).copied()
     }
 }

@@ -1,32 +1,27 @@
 //! A `vrrp_instance` with all that bears on it → the configuration of a virtual router.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use vrrp::{
     AdvertInterval, Authentication, Checksum, Family, Preempt, Priority, RouterConfig, StartAs,
-    Tracked, Tracker, Transport, Unicast, Version, Weight,
+    Tracker, Transport, Unicast, Version, Weight,
 };
 
 use super::{
-    address::family_of,
     context::Context,
     diagnostic::{Code, Diagnostic},
     global::{Defaults, has_family},
     instance::Draft,
     model::{VrrpInstance, VrrpScript},
-    suggest::did_you_mean,
     sync_group::GroupDraft,
-    track::{Track, Tracks},
+    trackers::trackers,
 };
 
 /// What an instance is completed with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Surroundings<'c> {
     pub(super) defaults: &'c Defaults,
-    pub(super) scripts: &'c [VrrpScript],
+    pub(super) scripts: &'c BTreeMap<&'c str, &'c VrrpScript>,
     /// The group that the instance is in.
     pub(super) group: Option<&'c GroupDraft>,
 }
@@ -39,7 +34,7 @@ pub(super) fn complete(
 ) -> Option<VrrpInstance> {
     let errors_before = context.diagnostics.errors();
     let essentials = essentials(context, &draft);
-    let family = family(context, &draft)?;
+    let family = family(context, &draft);
     let version = version(context, &draft, around.defaults, family);
     let interval = interval(context, &draft, version);
     check_families(context, &draft, family);
@@ -145,9 +140,17 @@ fn essentials(context: &mut Context<'_>, draft: &Draft) -> Option<(String, vrrp:
     Some((draft.interface.clone()?, draft.vrid?))
 }
 
-/// The family of the instance: that of its addresses.
-fn family(context: &mut Context<'_>, draft: &Draft) -> Option<Family> {
-    let family = family_of(&draft.vips)?;
+/// The family of the instance: that of its addresses. If it has none, which is an error, the
+/// rest of it tells which one is meant.
+fn family(context: &mut Context<'_>, draft: &Draft) -> Family {
+    let of_peers = draft.peers.first().map(|(peer, _)| peer.address);
+    let sources = [of_peers, draft.unicast_src_ip, draft.mcast_src_ip];
+    let family = match (draft.vips.first(), sources.into_iter().flatten().next()) {
+        (Some((vip, _)), _) => Family::of(vip.address),
+        (None, Some(address)) => Family::of(address),
+        (None, None) if draft.native_ipv6 => Family::V6,
+        (None, None) => Family::V4,
+    };
     if draft.native_ipv6 && family == Family::V4 {
         context.report(
             Diagnostic::new(
@@ -158,7 +161,7 @@ fn family(context: &mut Context<'_>, draft: &Draft) -> Option<Family> {
             .help("remove `native_ipv6`: the addresses tell the family"),
         );
     }
-    Some(family)
+    family
 }
 
 fn version(
@@ -323,152 +326,6 @@ fn transport(
         Family::V6 => defaults.group_v6,
     });
     Some(Transport::Multicast { group })
-}
-
-/// The trackers of the instance and of its group, with the weights that count.
-fn trackers(
-    context: &mut Context<'_>,
-    draft: &Draft,
-    around: Surroundings<'_>,
-    priority: Priority,
-) -> Vec<Tracker> {
-    // A group drops the weights of its members unless it is told not to, and an owner all of
-    // them (keepalived; the interfaces are required then, the scripts not tracked at all).
-    let dropped = match around.group {
-        _ if priority.is_owner() => Some("its priority 255 is never changed"),
-        Some(group) if !group.keeps_weights => Some("its sync group has no weights of members"),
-        _ => None,
-    };
-    let group_dropped = priority
-        .is_owner()
-        .then_some("priority 255 is never changed");
-    let mut trackers = resolve(context, &draft.tracks, around.scripts, dropped);
-    if let Some(group) = around.group {
-        let of_group = resolve_quietly(&group.tracks, around.scripts, group_dropped);
-        for tracker in of_group {
-            if trackers.iter().all(|own| own.tracked != tracker.tracked) {
-                trackers.push(tracker);
-            }
-        }
-    }
-    let own = draft.interface.as_deref();
-    trackers.retain(|tracker| {
-        let is_own = matches!(&tracker.tracked, Tracked::Interface(name)
-            if Some(&**name) == own && tracker.weight == Weight::REQUIRED && !tracker.reverse);
-        if is_own {
-            context.report(
-                Diagnostic::new(
-                    Code::Unused,
-                    draft.places.of_entry("track_interface", own.unwrap_or("")),
-                    format!(
-                        "`{}` is the interface of `vrrp_instance {}` itself",
-                        own.unwrap_or(""),
-                        draft.name
-                    ),
-                )
-                .help("it is tracked anyway; remove it from `track_interface`"),
-            );
-        }
-        !is_own
-    });
-    trackers
-}
-
-/// Reports the weights that are dropped.
-fn resolve(
-    context: &mut Context<'_>,
-    tracks: &Tracks,
-    scripts: &[VrrpScript],
-    dropped: Option<&str>,
-) -> Vec<Tracker> {
-    if let Some(why) = dropped {
-        for (track, tracker) in all(tracks, scripts) {
-            if tracker.weight != Weight::REQUIRED {
-                let (effect, help) = match tracker.tracked {
-                    Tracked::Interface(_) => (
-                        "the weight is dropped, the interface required",
-                        "remove the weight",
-                    ),
-                    Tracked::Condition(_) | _ => (
-                        "the script is not tracked",
-                        "track it without weight, or in the sync group",
-                    ),
-                };
-                context.report(
-                    Diagnostic::new(
-                        Code::DroppedWeight,
-                        track.span,
-                        format!("`{}` has a weight, but {why}: {effect}", track.name),
-                    )
-                    .help(help),
-                );
-            }
-        }
-    }
-    resolve_quietly(tracks, scripts, dropped)
-}
-
-/// Reports the entries of `track_script` whose script does not exist.
-pub(super) fn check_scripts(context: &mut Context<'_>, tracks: &Tracks, names: &BTreeSet<&str>) {
-    for track in &tracks.scripts {
-        if !names.contains(track.name.as_str()) {
-            report_unknown_script(context, track, names);
-        }
-    }
-}
-
-fn resolve_quietly(tracks: &Tracks, scripts: &[VrrpScript], dropped: Option<&str>) -> Vec<Tracker> {
-    all(tracks, scripts)
-        .filter_map(|(_, mut tracker)| {
-            if dropped.is_some() && tracker.weight != Weight::REQUIRED {
-                if !matches!(tracker.tracked, Tracked::Interface(_)) {
-                    return None;
-                }
-                tracker.weight = Weight::REQUIRED;
-            }
-            Some(tracker)
-        })
-        .collect()
-}
-
-/// The entries whose script exists, with their own weights or those of the script.
-fn all<'c>(
-    tracks: &'c Tracks,
-    scripts: &'c [VrrpScript],
-) -> impl Iterator<Item = (&'c Track, Tracker)> {
-    let tracker = |track: &Track, tracked, weight, reverse| {
-        let mut tracker = Tracker::weighted(tracked, track.weight.unwrap_or(weight));
-        tracker.reverse = track.reverse.unwrap_or(reverse);
-        tracker
-    };
-    let of_scripts = tracks.scripts.iter().filter_map(move |track| {
-        let script = scripts.iter().find(|script| *script.name == *track.name)?;
-        let tracked = Tracked::Condition(script.name.clone());
-        // An entry with a weight of its own takes nothing from the script.
-        let reverse = track.weight.is_none() && script.reverse;
-        Some((track, tracker(track, tracked, script.weight, reverse)))
-    });
-    let of_interfaces = tracks.interfaces.iter().map(move |track| {
-        let tracked = Tracked::Interface(track.name.as_str().into());
-        (track, tracker(track, tracked, Weight::REQUIRED, false))
-    });
-    of_scripts.chain(of_interfaces)
-}
-
-fn report_unknown_script(context: &mut Context<'_>, track: &Track, names: &BTreeSet<&str>) {
-    let diagnostic = Diagnostic::new(
-        Code::UnknownScript,
-        track.span,
-        format!("there is no `vrrp_script {}`", track.name),
-    );
-    let diagnostic = match did_you_mean(&track.name, names.iter().copied()) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic.help(format!(
-            "define `vrrp_script {} {{ ... }}`; keepalived goes on without the check",
-            track.name
-        )),
-    };
-    context.report(diagnostic);
 }
 
 fn preempt(

@@ -9,6 +9,7 @@ pub(super) fn did_you_mean<'c>(
     candidates
         .into_iter()
         .filter(|candidate| *candidate != word)
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * allowed)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

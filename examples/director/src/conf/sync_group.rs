@@ -53,14 +53,14 @@ pub(super) fn vrrp_sync_group(context: &mut Context<'_>, block: Item<'_>) -> Opt
 fn members(context: &mut Context<'_>, group: &mut SyncGroup, block: Item<'_>) {
     for word in block.items().flat_map(Item::words) {
         let name: Arc<str> = word.text.into();
-        if group.members.contains(&name) {
+        if let Some(first) = group.places.entry("group", &name) {
             context.report(
                 Diagnostic::new(
                     Code::DuplicateEntry,
                     word.span,
                     format!("`{name}` is in the group twice"),
                 )
-                .note(group.places.of_entry("group", &name), "first here")
+                .note(first, "first here")
                 .help("remove one of them"),
             );
             continue;

@@ -46,14 +46,14 @@ pub(super) fn track(
         let Some(track) = entry_of(context, keyword, entry) else {
             continue;
         };
-        if let Some(first) = list.iter().find(|known| known.name == track.name) {
+        if let Some(first) = places.entry(keyword, &track.name) {
             context.report(
                 Diagnostic::new(
                     Code::DuplicateEntry,
                     track.span,
                     format!("`{}` is tracked twice", track.name),
                 )
-                .note(first.span, "first tracked here")
+                .note(first, "first tracked here")
                 .help("remove one of them"),
             );
             continue;

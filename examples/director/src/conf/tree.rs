@@ -118,8 +118,16 @@ impl<'t> Item<'t> {
 
     /// All its words, the keyword first.
     pub fn words(self) -> impl ExactSizeIterator<Item = Word<'t>> + Clone {
+        (0..self.raw_words().len()).map(move |index| {
+            self.word(index)
+                .expect("the index is below the number of words")
+        })
+    }
+
+    /// The word at an index, the keyword being 0.
+    pub(super) fn word(self, index: usize) -> Option<Word<'t>> {
         let tokens = &self.tree.tokens;
-        self.raw_words().iter().map(move |word| Word {
+        self.raw_words().get(index).map(|word| Word {
             text: tokens.word_text(word),
             span: word.span,
             quoted: word.quoted,
@@ -129,9 +137,7 @@ impl<'t> Item<'t> {
     /// The first word.
     #[must_use]
     pub fn keyword(self) -> Word<'t> {
-        self.words()
-            .next()
-            .expect("an item has at least its keyword")
+        self.word(0).expect("an item has at least its keyword")
     }
 
     /// The words after the keyword.

@@ -1,8 +1,11 @@
 //! Broken files: what is said about each, where, and that nothing else is said.
 
-use director::conf::Code::{self, *};
+use director::conf::{
+    Code::{self, *},
+    MemoryEnvironment, Severity, load,
+};
 
-use crate::support::{instance, loaded, said, unmarked};
+use crate::support::{PATH, instance, loaded, options, said, unmarked};
 
 /// Each text has a mark in front of every place that a diagnostic is expected at, in the order
 /// of the codes.
@@ -18,7 +21,7 @@ fn expect(codes: &[Code], marked: &str) {
     let errors = loaded
         .diagnostics
         .iter()
-        .any(|d| d.severity == director::conf::Severity::Error);
+        .any(|d| d.severity == Severity::Error);
     assert_eq!(loaded.config.is_none(), errors);
 }
 
@@ -52,12 +55,43 @@ fn of_words() {
 }
 
 #[test]
+fn of_bytes_that_are_not_utf8() {
+    let bytes = b"global_defs {\n# \xc5\nrouter_id \xc5\xe4 # \xd6\n}\n".to_vec();
+    let machine = MemoryEnvironment::with_file(PATH, bytes);
+    let loaded = load(PATH, &machine, &options()).unwrap();
+    assert_eq!(
+        said(&loaded.diagnostics, &loaded.sources),
+        [(NotUtf8, 3, 11)]
+    );
+}
+
+#[test]
+fn each_kind_of_diagnostic_is_among_these() {
+    let tests = concat!(include_str!("broken.rs"), include_str!("language.rs"));
+    for code in Code::ALL {
+        assert!(
+            tests.contains(&format!("{code:?}")),
+            "no broken file for {code}"
+        );
+    }
+}
+
+#[test]
 fn of_definitions() {
     each(&[
         (&[BadDefinition], "«$A = 5\n"),
         (&[BadDefinition], "  «$1A=5\n"),
         (&[BadDefinition], "«$A-B=5\n"),
         (&[ReservedName], "«$_A=5\n"),
+        (
+            &[BadBuiltIn],
+            "global_defs {\nrouter_id a«${_ENV NOPE}\n}\n",
+        ),
+        (
+            &[BadBuiltIn],
+            "global_defs {\nrouter_id a«${_RANDOM 6 1}\n}\n",
+        ),
+        (&[BadBuiltIn], "global_defs {\nrouter_id a«${_FOO 1}\n}\n"),
         (
             &[DefinitionLoop],
             "$A=«$A\nglobal_defs {\nrouter_id $A\n}\n",
@@ -424,10 +458,10 @@ fn of_several_instances() {
 #[test]
 fn what_is_tolerated_leniently_is_a_warning() {
     let text = instance("use_vmac\npriority 5 6\nnotify_master /x a b c");
-    let machine = director::conf::MemoryEnvironment::with_file(crate::support::PATH, text);
-    let mut lenient = crate::support::options();
+    let machine = MemoryEnvironment::with_file(PATH, text);
+    let mut lenient = options();
     lenient.lenient = true;
-    let loaded = director::conf::load(crate::support::PATH, &machine, &lenient).unwrap();
+    let loaded = load(PATH, &machine, &lenient).unwrap();
     let codes: Vec<_> = loaded.diagnostics.iter().map(|d| d.code).collect();
     assert_eq!(codes, [NotYet, UnexpectedWord, UnexpectedWord]);
     let router = &loaded.config.expect("only warnings").instances[0].router;

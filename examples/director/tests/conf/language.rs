@@ -1,6 +1,8 @@
 //! The language: what the lines of a file become, whatever they mean.
 
-use director::conf::{MemoryEnvironment, Severity, load, parse};
+use std::{io, path::Path};
+
+use director::conf::{Code, Environment, MemoryEnvironment, Severity, load, parse};
 
 use crate::support::{PATH, options, outline, said};
 
@@ -200,6 +202,53 @@ fn each_include_keyword_asks_for_what_its_letter_says() {
     assert_eq!(include_codes("include {a.conf,nope}"), []);
     assert_eq!(include_codes("includeb {a.conf,nope}"), error());
     assert_eq!(include_codes("includea *.nope"), error());
+}
+
+/// A machine with a file that may not be read.
+#[derive(Debug)]
+struct Forbidding(MemoryEnvironment);
+
+impl Environment for Forbidding {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path.ends_with("secret.conf") {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.0.read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.0.list(directory)
+    }
+
+    fn host_name(&self) -> String {
+        self.0.host_name()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.0.variable(name)
+    }
+
+    fn random_seed(&self) -> u64 {
+        self.0.random_seed()
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_an_error_where_it_is_asked_for() {
+    for (line, code) in [
+        ("include secret.conf", Code::IncludeMissing),
+        ("includer secret.conf", Code::IncludeUnreadable),
+        ("includea secret.*", Code::IncludeUnreadable),
+    ] {
+        let machine = MemoryEnvironment::with_file(PATH, line);
+        let machine = Forbidding(machine.and_file("/etc/keepalived/secret.conf", ""));
+        let parsed = parse(PATH, &machine, &options()).unwrap();
+        let column = line.find('s').unwrap() + 1;
+        assert_eq!(
+            said(&parsed.diagnostics, &parsed.sources),
+            [(code, 1, column)]
+        );
+    }
 }
 
 #[test]
