@@ -28,8 +28,8 @@ pub(super) fn build(tokens: Tokens, sources: &Sources, diagnostics: &mut Diagnos
         open: Vec::new(),
         last_item: None,
         last_closed: None,
-        missing: opened.saturating_sub(closed),
-        surplus: closed.saturating_sub(opened),
+        missing: opened > closed,
+        surplus: closed > opened,
         too_deep: false,
     };
     for statement in statements {
@@ -52,10 +52,10 @@ struct Builder<'s> {
     last_item: Option<usize>,
     /// The block that ended last, and the brace that ended it.
     last_closed: Option<(OpenBlock, Span)>,
-    /// How many closing braces the file lacks.
-    missing: usize,
-    /// How many closing braces the file has too many.
-    surplus: usize,
+    /// Whether the file lacks closing braces.
+    missing: bool,
+    /// Whether it has too many.
+    surplus: bool,
     too_deep: bool,
 }
 
@@ -70,12 +70,12 @@ struct OpenBlock {
 
 impl Builder<'_> {
     fn words(&mut self, words: std::ops::Range<u32>) {
-        if self.missing > 0 || self.surplus > 0 {
+        if self.missing || self.surplus {
             let tokens = self.tree.tokens();
             let first = tokens.words.get(words.start as usize);
             if let Some(first) = first {
                 let (keyword, span) = (tokens.word_text(first).to_owned(), first.span);
-                if self.missing > 0 {
+                if self.missing {
                     self.end_blocks_before(&keyword, span);
                 } else {
                     self.resume_block_for(&keyword, span);
@@ -107,7 +107,7 @@ impl Builder<'_> {
                 );
             }
         }
-        let kind = if self.missing > 0 || self.surplus > 0 {
+        let kind = if self.missing || self.surplus {
             item.and_then(|item| self.kind_of(item))
         } else {
             None
@@ -122,12 +122,11 @@ impl Builder<'_> {
 
     fn close(&mut self, brace: Span) {
         self.last_item = None;
-        if self.missing > 0 {
+        if self.missing {
             self.end_blocks_by_indentation(brace);
         }
         match self.open.pop() {
             None => {
-                self.surplus = self.surplus.saturating_sub(1);
                 self.diagnostics.add(
                     Diagnostic::new(Code::UnexpectedBrace, brace, "this `}` ends no block")
                         .help("remove it, or look for a block above that ends too early"),
@@ -166,14 +165,17 @@ impl Builder<'_> {
             None if FILE.block(keyword).is_some() => 0,
             None => return,
         };
-        let owner = match keep.checked_sub(1).and_then(|index| self.open.get(index)) {
-            Some(block) => block.kind.map_or_else(String::new, Block::described),
-            None => "the file itself".to_owned(),
-        };
-        while self.open.len() > keep && self.missing > 0 {
+        let owner = keep
+            .checked_sub(1)
+            .and_then(|index| self.open.get(index)?.kind);
+        let belongs = owner.map_or_else(
+            || "stands in no block".to_owned(),
+            |owner| format!("belongs to {}", owner.described()),
+        );
+        while self.open.len() > keep {
             self.report_missing(
                 span,
-                format!("`{keyword}` belongs to {owner}: the `}}` is missing before it"),
+                format!("`{keyword}` {belongs}: the `}}` is missing before it"),
             );
         }
     }
@@ -209,7 +211,7 @@ impl Builder<'_> {
             .get(keep)
             .and_then(|block| self.tree.item(block.item?));
         let owner = owner.map_or_else(String::new, |item| item.keyword().text.to_owned());
-        while self.open.len() > keep + 1 && self.missing > 0 {
+        while self.open.len() > keep + 1 {
             self.report_missing(
                 brace,
                 format!("this `}}` seems to end `{owner}`: one is missing before it"),
@@ -220,7 +222,6 @@ impl Builder<'_> {
     /// Ends the innermost block, which lacks its brace.
     fn report_missing(&mut self, place: Span, reason: String) {
         if let Some(block) = self.open.pop() {
-            self.missing = self.missing.saturating_sub(1);
             self.end(block, None);
             self.report_unclosed(&block, place, reason);
         }
@@ -255,7 +256,6 @@ impl Builder<'_> {
             .item
             .and_then(|item| self.tree.item(item))
             .map_or_else(String::new, block_name);
-        self.surplus -= 1;
         self.last_closed = None;
         self.open.push(block);
         self.diagnostics.add(

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Serialize, Serializer};
 
@@ -264,10 +264,22 @@ impl Diagnostics {
         self.add(Diagnostic::new(code, span, message));
     }
 
-    /// All of them, in the order of the text.
+    /// All of them, in the order of the text. What is said of a place again, as each use of a
+    /// definition would, is left out.
     pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.list
             .sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.start));
+        let mut said = BTreeSet::new();
+        self.list.retain(|diagnostic| {
+            let span = diagnostic.span;
+            let key = (
+                diagnostic.code,
+                span.file,
+                span.range().start,
+                span.range().end,
+            );
+            span.expansion.is_none() || said.insert((key, diagnostic.message.clone()))
+        });
         self.list
     }
 }

@@ -112,7 +112,7 @@ const fn block(name: &'static str, block: &'static Block) -> Keyword {
     }
 }
 
-/// As [`line`], and known not to be done.
+/// As [`line()`], and known not to be done.
 const fn later(name: &'static str) -> Keyword {
     Keyword {
         support: Support::NotYet,

@@ -38,7 +38,7 @@ fn report<'s>(diagnostic: &'s Diagnostic, sources: &'s Sources) -> Vec<Group<'s>
     let expansions: Vec<_> = sources
         .expansions_of(diagnostic.span)
         .take(MAX_EXPANSIONS)
-        .map(|expansion| (expansion.at, format!("in this use of `{}`", expansion.what)))
+        .map(|expansion| (expansion.at, expansion.described()))
         .collect();
     let notes = diagnostic
         .notes
@@ -173,7 +173,7 @@ fn entry<'d>(diagnostic: &'d Diagnostic, sources: &Sources) -> Entry<'d> {
             .map(|note| related(&note.message, note.span))
             .collect(),
         expansions: expansions
-            .map(|expansion| related(&expansion.what, expansion.at))
+            .map(|expansion| related(&expansion.described(), expansion.at))
             .collect(),
     }
 }

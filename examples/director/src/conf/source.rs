@@ -11,7 +11,7 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
 
-/// Which [`Expansion`] brought a text to where it was read.
+/// Which use of a definition or turn of a loop brought a text to where it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExpansionId(NonZeroU32);
 
@@ -74,6 +74,17 @@ pub(super) struct Expansion {
     pub(super) what: Box<str>,
     /// Where it was used.
     pub(super) at: Span,
+}
+
+impl Expansion {
+    /// What `at` has to do with a place inside.
+    pub(super) fn described(&self) -> String {
+        if self.what.starts_with('$') {
+            format!("in this use of `{}`", self.what)
+        } else {
+            format!("in the turn `{}` of this loop", self.what)
+        }
+    }
 }
 
 /// A line and a column, both counted from 1; the column counts characters.

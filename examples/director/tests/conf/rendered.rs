@@ -81,6 +81,26 @@ error[unexpected-word]: `notify_master` takes nothing more
 }
 
 #[test]
+fn a_mistake_in_a_loop_is_shown_once_with_the_turn() {
+    rendered(
+        "~SEQ(N,1,3) global_defs { router_idd ${N} }\n",
+        "
+error[unknown-keyword]: `router_idd` is not a keyword of `global_defs`
+ --> /etc/keepalived/keepalived.conf:1:27
+  |
+1 | ~SEQ(N,1,3) global_defs { router_idd ${N} }
+  |                           ^^^^^^^^^^
+  |
+ ::: /etc/keepalived/keepalived.conf:1:1
+  |
+1 | ~SEQ(N,1,3) global_defs { router_idd ${N} }
+  | ----------- in the turn `N=1` of this loop
+  |
+  = help: did you mean `router_id`?",
+    );
+}
+
+#[test]
 fn json_has_the_documented_fields() {
     let loaded = loaded(&instance("priority 1\npriority 300"));
     let json = render::json(PATH, &loaded.diagnostics, &loaded.sources).unwrap();
