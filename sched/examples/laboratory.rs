@@ -12,10 +12,12 @@ use std::{
 };
 
 use sched::{
-    Flags, Kind, Protocol, Rules, ServerSettings,
+    Flags, Kind, Protocol, Rules, Scheduler, ServerSettings,
     beyond::{BoundedLoads, PeakEwma, SmoothWrr},
     laboratory::{self, Change, Contestant, Workload},
 };
+
+const USAGE: &str = "usage: laboratory [tcp|udp [SEED]]";
 
 #[expect(
     clippy::print_stdout,
@@ -30,9 +32,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let protocol = match arguments.next().as_deref() {
         None | Some("tcp") => Protocol::Tcp,
         Some("udp") => Protocol::Udp,
-        Some(other) => return Err(format!("{other} is neither tcp nor udp").into()),
+        Some(other) => return Err(format!("{other} is neither tcp nor udp; {USAGE}").into()),
     };
-    let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+    let seed = arguments.next().map_or(Ok(1), |seed| {
+        seed.parse()
+            .map_err(|error| format!("seed {seed}: {error}; {USAGE}"))
+    })?;
 
     let server = |host: u8| SocketAddr::from((Ipv4Addr::new(10, 9, 0, host), 80));
     let weights = [1, 2, 3, 4, 5];
@@ -54,22 +59,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed,
     };
 
-    let rules = Rules::default();
     let kernel = |kind, flags| Contestant::kernel(kind, flags, Rules::default());
+    let beyond = |label: &str, scheduler: fn() -> Box<dyn Scheduler>| {
+        Contestant::new(label, Flags::NONE, Rules::default(), scheduler)
+    };
     let mut contestants: Vec<_> = Kind::ALL.map(|kind| kernel(kind, Flags::NONE)).into();
     contestants.push(kernel(Kind::Sh, Flags::NONE.with_fallback()));
     contestants.push(kernel(Kind::Mh, Flags::NONE.with_fallback()));
-    contestants.push(Contestant::new("smooth-wrr", Flags::NONE, || {
-        Box::new(SmoothWrr::new())
-    }));
-    contestants.push(Contestant::new("bounded-loads", Flags::NONE, || {
-        Box::new(BoundedLoads::new(25))
-    }));
-    contestants.push(Contestant::new("peak-ewma", Flags::NONE, || {
-        Box::new(PeakEwma::new(
-            Duration::from_secs(10),
-            Duration::from_millis(1),
-        ))
+    contestants.push(beyond("smooth-wrr", || Box::new(SmoothWrr::new())));
+    contestants.push(beyond("bounded-loads", || Box::new(BoundedLoads::new(25))));
+    contestants.push(beyond("peak-ewma", || {
+        let (decay, unknown) = (Duration::from_secs(10), Duration::from_millis(1));
+        Box::new(PeakEwma::new(decay, unknown))
     }));
 
     println!(
@@ -82,12 +83,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
         workload.clients
     );
-    println!("At 10,000 weight 2 becomes 3; at 20,000 the server of weight 3 is removed;");
-    println!("at 30,000 weight 4 becomes 0; at 40,000 a server of weight 4 joins.\n");
+    println!("At 10,000 weight 2 becomes 3; at 20,000 the third server (weight 3) is removed;");
+    println!("at 30,000 weight 4 becomes 0; at 40,000 a server of weight 4 joins.");
+    println!("Only dh, sh, mh and bounded-loads mean to keep a client with its server.\n");
     let history = workload.history();
     println!(
         "{}",
-        laboratory::run(&history, &contestants, &rules, Instant::now())
+        laboratory::run(&history, &contestants, Instant::now())
     );
     Ok(())
 }

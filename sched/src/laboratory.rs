@@ -29,7 +29,7 @@
 //!     Contestant::kernel(Kind::Sh, Flags::NONE, Rules::default()),
 //!     Contestant::kernel(Kind::Mh, Flags::NONE, Rules::default()),
 //! ];
-//! let comparison = laboratory::run(&history, &contestants, &Rules::default(), now);
+//! let comparison = laboratory::run(&history, &contestants, now);
 //! let [sh, mh] = &comparison.reports[..] else { unreachable!() };
 //! assert!(sh.after_leave.moved_share() > 0.3, "sh deals its whole table anew");
 //! assert!(mh.after_leave.moved_share() < 0.02, "mh hardly touches the other servers' clients");
@@ -57,14 +57,15 @@ use crate::{
     kind::Kind,
     rules::Rules,
     scheduler::{Flags, Scheduler},
-    server::ServerId,
+    server::{Server, ServerId},
     service::Service,
 };
 
-/// A scheduler to be tried, with the flags of its service.
+/// A scheduler to be tried, with the flags and the kernel's rules of its service.
 pub struct Contestant {
     label: String,
     flags: Flags,
+    rules: Rules,
     scheduler: Box<dyn Fn() -> Box<dyn Scheduler>>,
 }
 
@@ -82,18 +83,25 @@ impl Contestant {
             label.push('+');
             label.push_str(name);
         }
-        Self::new(label, flags, move || kind.scheduler(&rules))
+        let scheduler_rules = rules.clone();
+        Self::new(label, flags, rules, move || {
+            kind.scheduler(&scheduler_rules)
+        })
     }
 
     /// Any scheduler; `scheduler` makes a fresh one each time it is called.
+    ///
+    /// The rules are those by which its service sets overload marks and uses templates.
     pub fn new(
         label: impl Into<String>,
         flags: Flags,
+        rules: Rules,
         scheduler: impl Fn() -> Box<dyn Scheduler> + 'static,
     ) -> Self {
         Self {
             label: label.into(),
             flags,
+            rules,
             scheduler: Box::new(scheduler),
         }
     }
@@ -104,7 +112,8 @@ impl fmt::Debug for Contestant {
         f.debug_struct("Contestant")
             .field("label", &self.label)
             .field("flags", &self.flags)
-            .finish()
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,28 +122,16 @@ impl fmt::Debug for Contestant {
 /// Deterministic: the same history gives the same comparison. What a service refuses to do (a
 /// server added twice, the end of a connection that was refused) is passed over.
 #[must_use]
-pub fn run(
-    history: &History,
-    contestants: &[Contestant],
-    rules: &Rules,
-    now: Instant,
-) -> Comparison {
+pub fn run(history: &History, contestants: &[Contestant], now: Instant) -> Comparison {
+    let is_udp = |event: &Event| match event {
+        Event::Arrive { flow, .. } => flow.protocol == Protocol::Udp,
+        Event::Change(_) | Event::Close { .. } | Event::Expire { .. } | Event::Wait(_) => false,
+    };
+    let has_udp = history.events().iter().any(is_udp);
     let reports = contestants.iter().map(|contestant| {
-        let mut report = Run::new(contestant, rules, now).play(history, |protocol| protocol);
-        let has_udp = history.events().iter().any(|event| {
-            matches!(
-                event,
-                Event::Arrive {
-                    flow: Flow {
-                        protocol: Protocol::Udp,
-                        ..
-                    },
-                    ..
-                }
-            )
-        });
+        let mut report = Run::new(contestant, now).play(history, |protocol| protocol);
         if has_udp {
-            let as_tcp = Run::new(contestant, rules, now).play(history, |_| Protocol::Tcp);
+            let as_tcp = Run::new(contestant, now).play(history, |_| Protocol::Tcp);
             report.find_udp_trap(&as_tcp);
         }
         report
@@ -172,9 +169,9 @@ struct ChangeCounts {
 }
 
 impl Run {
-    fn new(contestant: &Contestant, rules: &Rules, now: Instant) -> Self {
-        let scheduler = (contestant.scheduler)();
-        let mut service = Service::with_scheduler(scheduler, rules.clone(), now);
+    fn new(contestant: &Contestant, now: Instant) -> Self {
+        let (scheduler, rules) = ((contestant.scheduler)(), contestant.rules.clone());
+        let mut service = Service::with_scheduler(scheduler, rules, now);
         service.set_flags(contestant.flags);
         Self {
             service,
@@ -255,7 +252,7 @@ impl Run {
             self.service.servers().usable(visit.server).is_some()
         });
         let last = last.map(|visit| (visit.server, visit.changes));
-        let usable = self.service.servers().iter().any(crate::Server::is_usable);
+        let usable = self.service.servers().iter().any(Server::is_usable);
         let Some(pick) = self.service.connect(arrival) else {
             self.report.refused += 1;
             self.report.refused_though_usable += u64::from(usable);

@@ -1,10 +1,13 @@
 //! A virtual service: servers, scheduler, persistence, thresholds and counters together.
 
+mod error;
+
 use std::{
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
+pub use self::error::ServiceError;
 use crate::{
     connection::{Connection, Pick},
     flow::{Arrival, Protocol},
@@ -12,7 +15,7 @@ use crate::{
     persistence::{self, Persistence, TemplateId, Templates},
     rules::Rules,
     scheduler::{Flags, Scheduler},
-    server::{Server, ServerId, ServerSettings, SettingsError},
+    server::{Server, ServerId, ServerSettings},
     servers::Servers,
 };
 
@@ -28,6 +31,8 @@ use crate::{
 /// caller's to know.
 #[derive(Debug)]
 pub struct Service {
+    /// What the scheduler is, if it is the kernel's.
+    kind: Option<Kind>,
     scheduler: Box<dyn Scheduler>,
     servers: Servers,
     templates: Templates,
@@ -36,40 +41,13 @@ pub struct Service {
     rules: Rules,
 }
 
-/// Why a service refuses a change. The service is then as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServiceError {
-    /// Kernel: `EEXIST`.
-    #[error("server {0} is in the list already")]
-    ServerExists(SocketAddr),
-    /// Kernel: `ENOENT`.
-    #[error("server {0} is not in the list")]
-    NoSuchServer(SocketAddr),
-    /// The settings are out of range.
-    #[error("settings of server {address} are refused")]
-    Settings {
-        /// The server's address.
-        address: SocketAddr,
-        /// What is out of range.
-        #[source]
-        source: SettingsError,
-    },
-    /// Kernel: `EINVAL`.
-    #[error("the scheduler takes at most {max} servers, the list has {servers}")]
-    TooManyServers {
-        /// The scheduler's limit.
-        max: usize,
-        /// How many servers the service has.
-        servers: usize,
-    },
-}
-
 impl Service {
     /// A service without servers, scheduled as the kernel's `kind`.
     #[must_use]
     pub fn new(kind: Kind, rules: Rules, now: Instant) -> Self {
-        Self::with_scheduler(kind.scheduler(&rules), rules, now)
+        let mut service = Self::with_scheduler(kind.scheduler(&rules), rules, now);
+        service.kind = Some(kind);
+        service
     }
 
     /// A service without servers, with a scheduler of your own.
@@ -79,6 +57,7 @@ impl Service {
         scheduler.start(&servers, now);
         let templates = Templates::default();
         Self {
+            kind: None,
             scheduler,
             servers,
             templates,
@@ -98,6 +77,13 @@ impl Service {
     #[must_use]
     pub fn scheduler(&self) -> &dyn Scheduler {
         self.scheduler.as_ref()
+    }
+
+    /// Which of the kernel's schedulers it is; `None` for one that was given as a
+    /// [`Scheduler`].
+    #[must_use]
+    pub const fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// The flags.
@@ -194,10 +180,11 @@ impl Service {
     ///
     /// [`ServiceError::TooManyServers`], for `mh`.
     pub fn set_kind(&mut self, kind: Kind, now: Instant) -> Result<(), ServiceError> {
-        if self.scheduler.name() == kind.name() {
-            return Ok(());
+        if self.kind != Some(kind) {
+            self.set_scheduler(kind.scheduler(&self.rules), now)?;
+            self.kind = Some(kind);
         }
-        self.set_scheduler(kind.scheduler(&self.rules), now)
+        Ok(())
     }
 
     /// Schedules by `scheduler` from now on, which begins with the list as it is.
@@ -217,6 +204,7 @@ impl Service {
         }
         scheduler.start(&self.servers, now);
         self.scheduler = scheduler;
+        self.kind = None;
         Ok(())
     }
 

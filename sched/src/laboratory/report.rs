@@ -97,6 +97,15 @@ pub enum Trap {
 /// how much more must be misplaced.
 const NOTABLE: f64 = 0.2;
 
+const LEGEND: &str = "
+misplaced  picks that would have to go to other servers for shares by weight
+moved      clients who came back, whose last server could still take them, and who got another one:
+           after nothing (the scheduler's habit), after a server had left, after an edit, after one
+           had joined; - if none came back
+!          a trap
+
+";
+
 impl Returns {
     /// The part of the returning clients that moved, 0 to 1; 0 if none returned.
     #[must_use]
@@ -183,8 +192,8 @@ impl fmt::Display for Trap {
             Self::RefusesThoughUsable { refused } => {
                 write!(
                     f,
-                    "refused {refused} connections while some server was usable: their own was \
-                     at weight 0 or overloaded (set fallback), or all were full (ovf)"
+                    "refused {refused} connections though a server was usable: theirs by hash was \
+                     not (sh, mh: set fallback), or all were full (ovf)"
                 )
             }
             Self::BlindToUdp {
@@ -255,6 +264,7 @@ impl fmt::Display for Comparison {
             let [nothing, leave, edit, join] = columns;
             writeln!(f, "{nothing:>7} {leave:>7} {edit:>7} {join:>7}")?;
         }
+        f.write_str(LEGEND)?;
         for report in &self.reports {
             for trap in &report.traps {
                 writeln!(f, "{:width$}  ! {trap}", report.label)?;

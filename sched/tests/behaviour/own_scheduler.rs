@@ -6,8 +6,8 @@ use std::{
 };
 
 use sched::{
-    Arrival, Flags, Flow, Protocol, Rules, Scheduler, Server, ServerId, ServerMap, ServerSettings,
-    Servers, Service,
+    Arrival, Flags, Flow, Kind, Protocol, Rules, Scheduler, Server, ServerId, ServerMap,
+    ServerSettings, Servers, Service,
 };
 
 use crate::{Bench, flow, server};
@@ -75,7 +75,7 @@ impl Scheduler for Oldest {
 fn a_scheduler_is_told_of_every_change_after_it_was_made() {
     let scheduler = Oldest::default();
     let journal = Arc::clone(&scheduler.journal);
-    let mut bench = Bench::new(sched::Kind::Rr);
+    let mut bench = Bench::new(Kind::Rr);
     bench.add(1, 1);
     bench
         .service
@@ -113,8 +113,8 @@ fn a_scheduler_that_picks_a_server_which_is_not_in_the_list_refuses() {
         }
     }
 
-    let now = Bench::new(sched::Kind::Rr).now;
-    let mut other = Service::new(sched::Kind::Rr, Rules::default(), now);
+    let now = Bench::new(Kind::Rr).now;
+    let mut other = Service::new(Kind::Rr, Rules::default(), now);
     let id = other
         .add_server(server(1), ServerSettings::new(1), now)
         .unwrap();
@@ -127,4 +127,29 @@ fn a_scheduler_that_picks_a_server_which_is_not_in_the_list_refuses() {
     assert!(service.connect(&Arrival::new(flow, now, 0)).is_some());
     service.remove_server(server(2), now).unwrap();
     assert!(service.connect(&Arrival::new(flow, now, 0)).is_none());
+}
+
+#[test]
+fn a_scheduler_with_the_name_of_a_kernels_is_not_taken_for_it() {
+    #[derive(Debug)]
+    struct Impostor;
+    impl Scheduler for Impostor {
+        fn name(&self) -> &'static str {
+            "wlc"
+        }
+        fn pick(&mut self, _: &Arrival, _: Flags, _: &Servers) -> Option<ServerId> {
+            None
+        }
+    }
+
+    let mut bench = Bench::with_weights(Kind::Wlc, &[1]);
+    assert_eq!(bench.service.kind(), Some(Kind::Wlc));
+    bench
+        .service
+        .set_scheduler(Box::new(Impostor), bench.now)
+        .unwrap();
+    assert_eq!(bench.service.kind(), None);
+    assert!(bench.visit(1).is_none());
+    bench.service.set_kind(Kind::Wlc, bench.now).unwrap();
+    assert_eq!(bench.visit(1), Some(1));
 }
