@@ -253,3 +253,55 @@ fn report_unused_scripts(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::conf::{
+        Code, MemoryEnvironment, Options,
+        keywords::{
+            AUTHENTICATION, Block, FILE, Form, GLOBAL_DEFS, Support, VRRP_INSTANCE, VRRP_SCRIPT,
+            VRRP_SYNC_GROUP,
+        },
+        load,
+    };
+
+    /// The words that are said to be not done yet in a block that holds `line`.
+    fn not_yet(block: &Block, line: &str) -> usize {
+        let text = match block.name {
+            "" => format!("{line}\n"),
+            "global_defs" => format!("global_defs {{\n{line}\n}}\n"),
+            "authentication" => {
+                format!("vrrp_instance V {{\nauthentication {{\n{line}\n}}\n}}\n")
+            }
+            name => format!("{name} V {{\n{line}\n}}\n"),
+        };
+        let machine = MemoryEnvironment::with_file("a", text);
+        let loaded = load("a", &machine, &Options::default()).unwrap();
+        let codes = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code);
+        codes
+            .filter(|code| matches!(code, Code::NotYet | Code::NotYetVital))
+            .count()
+    }
+
+    #[test]
+    fn what_the_table_calls_done_is_done_and_nothing_else_is() {
+        for block in [
+            &FILE,
+            &GLOBAL_DEFS,
+            &VRRP_INSTANCE,
+            &AUTHENTICATION,
+            &VRRP_SCRIPT,
+            &VRRP_SYNC_GROUP,
+        ] {
+            for keyword in block.keywords() {
+                let line = match keyword.form {
+                    Form::Line => keyword.name.to_owned(),
+                    Form::Block(_) => format!("{} X {{ }}", keyword.name),
+                };
+                let later = matches!(keyword.support, Support::NotYet | Support::NotYetVital);
+                let expected = usize::from(later);
+                assert_eq!(not_yet(block, &line), expected, "{} {line}", block.name);
+            }
+        }
+    }
+}

@@ -43,6 +43,10 @@ impl Context<'_> {
                     self.report_not_yet(&format!("`{name}`"), word.span);
                     continue;
                 }
+                Support::NotYetVital => {
+                    self.report_not_yet_vital(&format!("`{name}`"), word.span, "remove it");
+                    continue;
+                }
                 Support::NoEffect(because) => {
                     let message = format!("`{name}` has no effect: {because}");
                     self.report(Diagnostic::new(Code::Ignored, word.span, message));
@@ -159,6 +163,12 @@ impl Context<'_> {
             )
             .help("remove it, or run with `--lenient` to go on without it"),
         );
+    }
+
+    /// As [`report_not_yet`](Self::report_not_yet), for what `--lenient` must not leave out.
+    pub(super) fn report_not_yet_vital(&mut self, what: &str, span: Span, help: &str) {
+        let message = format!("keepalived knows {what}, director does not do it yet");
+        self.report(Diagnostic::new(Code::NotYetVital, span, message).help(help));
     }
 
     /// The value of a keyword that has exactly one. `what` names it in errors.

@@ -152,6 +152,8 @@ codes! {
     WrongBlock = Error "wrong-block",
     /// keepalived knows it, director does not do it yet.
     NotYet = Error "not-yet",
+    /// As [`NotYet`](Self::NotYet), and too dangerous to leave out: an error with `--lenient` too.
+    NotYetVital = Error "not-yet-vital",
     /// keepalived ignores it, and so does director.
     Ignored = Warning "ignored",
     /// An old name of a keyword.
@@ -290,8 +292,7 @@ mod tests {
 
     #[test]
     fn code_names_are_unique_and_in_kebab_case() {
-        let names: std::collections::BTreeSet<_> =
-            Code::ALL.iter().map(|code| code.as_str()).collect();
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         assert!(names.iter().all(|name| {
             name.chars()

@@ -246,14 +246,8 @@ fn authentication(context: &mut Context<'_>, block: Item<'_>) -> Option<Password
 fn auth_type(context: &mut Context<'_>, item: Item<'_>) -> Option<()> {
     let word = item.args().next();
     if let Some(word) = word.filter(|word| word.text == "AH") {
-        context.report(
-            Diagnostic::new(
-                Code::NotYet,
-                word.span,
-                "keepalived knows `auth_type AH`, director does not do it yet",
-            )
-            .help("use `auth_type PASS`, on all nodes"),
-        );
+        let help = "use `auth_type PASS`, on all nodes";
+        context.report_not_yet_vital("`auth_type AH`", word.span, help);
         return None;
     }
     context.one(item, "PASS", |text| match text {

@@ -43,6 +43,8 @@ pub(super) enum Support {
     Done,
     /// keepalived does it, director does not yet.
     NotYet,
+    /// As [`NotYet`](Self::NotYet), and nothing to leave out: authentication.
+    NotYetVital,
     /// It changes nothing, in keepalived neither; the text says why.
     NoEffect(&'static str),
     /// An old name of the keyword given.
@@ -414,7 +416,10 @@ pub(super) static VRRP_INSTANCE: Block = Block {
         later("owner_ignore_adverts"),
         later("timer_expired_backup"),
         later("thread_timer_expired"),
-        later_block("auth_hmac", &AUTH_HMAC),
+        Keyword {
+            support: Support::NotYetVital,
+            ..block("auth_hmac", &AUTH_HMAC)
+        },
         later("kernel_rx_buf_size"),
         later("linkbeat_use_polling"),
         later("lvs_sync_daemon_interface"),

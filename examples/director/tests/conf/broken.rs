@@ -247,6 +247,7 @@ fn of_keywords() {
         (&[RepeatedKeyword], "priority 1\n«priority 2"),
         (&[Ignored], "«debug 3"),
         (&[NotYet], "«use_vmac"),
+        (&[NotYetVital], "«auth_hmac {\nkey 1 a\n}"),
         (&[NotYet], "«track_file {\na\n}"),
         (&[EmptyBlock], "«track_script {\n}"),
     ]);
@@ -292,7 +293,10 @@ fn of_values() {
             &[WrongValue],
             "authentication {\nauth_type «foo\nauth_pass a\n}",
         ),
-        (&[NotYet], "authentication {\nauth_type «AH\nauth_pass a\n}"),
+        (
+            &[NotYetVital],
+            "authentication {\nauth_type «AH\nauth_pass a\n}",
+        ),
         (&[MissingKeyword], "«authentication {\nauth_pass a\n}"),
         (&[MissingKeyword], "«authentication {\nauth_type PASS\n}"),
         (&[WrongScript], "notify_master «\"\""),

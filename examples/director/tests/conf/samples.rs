@@ -1,5 +1,7 @@
 //! Files that people use.
 
+use std::process::Command;
+
 use director::{
     conf::{Code, Loaded, Options, load, render},
     host::Host,
@@ -55,7 +57,7 @@ fn the_director_tutorial_is_good_but_for_its_virtual_server() {
 /// What is said of each sample of Debian's keepalived with `--lenient`, besides `not-yet`.
 ///
 /// Where keepalived 2.2.7 judges otherwise (with interfaces that exist):
-/// * SSL_GET: it clears `state MASTER` with AH and says so; AH is not done here yet.
+/// * SSL_GET: it clears `state MASTER` with AH and says so; AH is not done here.
 /// * fwmark: it wants no protocol there; virtual servers are skipped here.
 /// * vrrp.rules: it says that an address of a rule is wrong; rules are skipped here.
 /// * vrrp.lvs_syncd: it names the same two keywords, and goes on without the group.
@@ -66,7 +68,7 @@ const DEBIAN: &[(&str, &[Code])] = &[
     ("IPv6", &[]),
     ("PING_CHECK", &[]),
     ("SMTP_CHECK", &[]),
-    ("SSL_GET", &[]),
+    ("SSL_GET", &[Code::NotYetVital]),
     ("UDP_CHECK", &[]),
     ("conditional_conf", &[Code::MissingKeyword]),
     ("fwmark", &[]),
@@ -118,4 +120,38 @@ fn debians_samples_are_understood() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The words that keepalived itself calls unknown.
+fn unknown_to_keepalived(path: &str) -> Vec<String> {
+    let output = Command::new("keepalived")
+        .args(["--config-test", "--config-id", "main", "--use-file", path])
+        .output()
+        .expect("keepalived is installed");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    said.lines()
+        .filter_map(|line| line.split_once("Unknown keyword '"))
+        .filter_map(|(_, rest)| rest.split('\'').next().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "lab: needs keepalived")]
+fn the_unknown_keywords_are_those_of_keepalived() {
+    let debian = DEBIAN
+        .iter()
+        .map(|(name, _)| format!("/usr/share/doc/keepalived/samples/keepalived.conf.{name}"));
+    for path in debian.chain([sample("tutorial-failover.conf")]) {
+        let loaded = read(&path, true);
+        let unknown: Vec<String> = loaded
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.code == Code::UnknownKeyword)
+            .map(|diagnostic| {
+                let text = loaded.sources.text(diagnostic.span.file);
+                text.get(diagnostic.span.range()).unwrap_or("").to_owned()
+            })
+            .collect();
+        assert_eq!(unknown, unknown_to_keepalived(&path), "{path}");
+    }
 }
