@@ -6,6 +6,9 @@
 //! RUSTFLAGS="--cfg pingora" cargo bench -p takeover-benches --bench sched_peers   # needs cmake
 //! ```
 //!
+//! pingora's selections are one crate with its server, which cannot be built without zlib-ng and
+//! so without cmake; the second line, not the first, has all peers in one run.
+//!
 //! What is compared: of this crate, [`sched::Scheduler::pick`] and, as `service`, the pick with
 //! all its counting ([`sched::Service::connect`] and `expire`). Of tower, a `p2c::Balance` made
 //! ready and called, which is the only way in which it chooses; its endpoints are always ready
@@ -25,6 +28,8 @@ use takeover_benches::sched_pool::{Arrivals, SIZES, service};
 )]
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    #[cfg(not(pingora))]
+    say_that_pingora_is_left_out();
     let now = Instant::now();
     for size in SIZES {
         ours(&mut criterion, size, now);
@@ -33,6 +38,15 @@ fn main() {
         pingora::bench(&mut criterion, size);
     }
     criterion.final_summary();
+}
+
+#[cfg(not(pingora))]
+#[expect(
+    clippy::print_stderr,
+    reason = "for the person who looks for pingora in the figures"
+)]
+fn say_that_pingora_is_left_out() {
+    eprintln!("pingora is left out: it needs cmake and RUSTFLAGS=\"--cfg pingora\"\n");
 }
 
 fn ours(criterion: &mut Criterion, size: u32, now: Instant) {

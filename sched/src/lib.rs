@@ -56,17 +56,18 @@
 //!   bottom, so the last one is the first here, and wins ties.
 //! * Weight 0 (drained) means no new connections, but persistent clients keep coming, and under
 //!   `sh` and `mh` without fallback ([`Flags::with_fallback`]) the server's clients are refused.
-//! * UDP connections are never active, so `sed`, `nq`, `ovf` and (when it is about to leave a
-//!   crowded server) `lblc` see nothing of them.
+//! * UDP connections are never active, so `sed`, `nq` and `ovf` see nothing of them, nor do
+//!   `lblc` and `lblcr` when they ask whether a server is crowded.
 //! * A weight edit under `sh` moves most clients; under `mh` about as many as it must.
 //! * `lc` and `rr` only care whether a weight is 0.
 //!
-//! The [`laboratory`] shows all this on a history of your own.
+//! The [`laboratory`] shows all this on a history of your own, and
+//! `cargo run -p takeover-sched --example laboratory` on one of its own.
 //!
 //! # Kernels differ
 //!
-//! in the load formula and the overload mark (changed in 2026), in the sizes of tables, in
-//! sysctl settings: see [`Rules`], whose default is the kernel of the recorded histories.
+//! They differ in the load formula and the overload mark (changed in 2026), in the sizes of
+//! tables, in sysctl settings: see [`Rules`], whose default is the kernel of the recorded histories.
 //! Not modelled are the tables of `mh` on 32-bit kernels and the overflow of the kernel's 32-bit
 //! counters beyond eight million active connections; and the caches of `lblc` and `lblcr` have
 //! the bound of the kernels of 2026 under all rules.
@@ -104,9 +105,11 @@
 //!
 //! A pick allocates nothing (`lblc` and `lblcr` when they meet a new virtual address, and a
 //! service when it makes a persistence template, do). Whatever the number of servers, `rr`,
-//! `sh`, `dh` and `mh` look at one, and `lc`, `wlc`, `sed`, `nq`, `fo` and `ovf` have their
-//! choice ready: a tournament tree brings it up to date, in logarithmic time, when a connection
-//! comes or goes. `wrr` searches the same kind of tree. `twos` walks the list.
+//! `sh`, `dh` and `mh` look at one (at more only while it is not usable), and `lc`, `wlc`, `sed`,
+//! `nq`, `fo` and `ovf` have their choice ready: a tournament tree brings it up to date, in
+//! logarithmic time, when a connection comes or goes. `wrr` searches the same kind of tree.
+//! `twos` walks the list, as `lblc` and `lblcr` do while a server has more active connections
+//! than weight.
 
 #![forbid(unsafe_code)]
 

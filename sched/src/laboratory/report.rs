@@ -73,7 +73,8 @@ pub enum Trap {
         refused: u64,
     },
     /// As UDP the same history is spread far worse than as TCP, because UDP connections are
-    /// never active and the scheduler looks at nothing else (`sed`, `nq`, `ovf`).
+    /// never active and the scheduler looks at nothing else (`sed`, `nq`, `ovf`), or not at
+    /// anything else before it leaves a crowded server (`lblc`, `lblcr`).
     BlindToUdp {
         /// [`Report::misplaced`] of the history as it is.
         misplaced: f64,

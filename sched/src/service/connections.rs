@@ -19,7 +19,7 @@ impl Service {
     /// With persistence, a template of the client's network decides if its server is in the
     /// list, even with weight 0 and even overloaded; else the scheduler does, by the client's
     /// own address. A connection is active if it is TCP, inactive if not. With
-    /// [`Flags::one_packet`] a UDP packet leaves no connection.
+    /// [`Flags::one_packet`](crate::Flags::one_packet) a UDP packet leaves no connection.
     pub fn connect(&mut self, arrival: &Arrival) -> Option<Pick> {
         let now = arrival.now;
         self.handle_timeout(now);
