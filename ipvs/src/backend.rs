@@ -1,0 +1,275 @@
+//! The trait behind which the kernel is, and how it answers.
+
+use std::{io, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::{Change, EngineName, SchedulerName, Snapshot};
+
+/// A table of virtual services: the kernel's, or one in memory.
+///
+/// Implement with `#[async_trait]`, which this crate re-exports.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait IpvsBackend: Send + Sync {
+    /// Reads everything there is. Cancel safe.
+    ///
+    /// Not one moment: a table that is changed meanwhile can have rows that are left out or told
+    /// twice.
+    ///
+    /// # Errors
+    /// It cannot be read, or not to the end; nothing is told rather than a part.
+    async fn snapshot(&self) -> Result<Snapshot, IpvsError>;
+
+    /// Makes changes in their order, each whatever became of the one before it, and tells of each
+    /// what became of it: as many outcomes as changes.
+    ///
+    /// Not idempotent: a service that is there cannot be added again. Not cancel safe: a dropped
+    /// call may have made some of the changes; read the table again.
+    ///
+    /// # Errors
+    /// None of the changes could be asked for.
+    async fn apply(&self, changes: &[Change]) -> Result<Vec<ChangeOutcome>, IpvsError>;
+}
+
+#[async_trait]
+impl<T: IpvsBackend + ?Sized> IpvsBackend for Arc<T> {
+    async fn snapshot(&self) -> Result<Snapshot, IpvsError> {
+        (**self).snapshot().await
+    }
+
+    async fn apply(&self, changes: &[Change]) -> Result<Vec<ChangeOutcome>, IpvsError> {
+        (**self).apply(changes).await
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes, no, unknown")]
+#[must_use]
+pub enum ChangeOutcome {
+    /// It was made.
+    Done,
+    /// It was refused.
+    Refused(Refusal),
+    /// No answer came: it may have been made or not.
+    Unanswered,
+}
+
+impl ChangeOutcome {
+    /// Whether it was made for certain.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
+/// A change that the kernel refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {change}: {reason}")]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The change.
+    pub change: Change,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// Why the kernel refuses a change, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// EEXIST.
+    #[error("the service is there already, edit it instead")]
+    ServiceExists,
+    /// ESRCH.
+    #[error("there is no such service, add it before")]
+    NoSuchService,
+    /// EEXIST.
+    #[error("the destination is there already, edit it instead")]
+    DestinationExists,
+    /// ENOENT.
+    #[error("the service has no such destination, add it before, mind its port")]
+    NoSuchDestination,
+    /// ENOENT.
+    #[error("the kernel has no scheduler `{0}`, load its module (modprobe ip_vs_{0})")]
+    NoScheduler(SchedulerName),
+    /// ENOENT: which of both is missing is not told.
+    #[error(
+        "the kernel lacks scheduler `{0}` or persistence engine `{1}`, load their modules \
+         (modprobe ip_vs_{0} ip_vs_pe_{1})"
+    )]
+    NoSchedulerOrEngine(SchedulerName, EngineName),
+    /// EEXIST.
+    #[error("a sync daemon of that role runs already, stop it before")]
+    DaemonRuns,
+    /// ESRCH.
+    #[error("no sync daemon of that role runs")]
+    NoDaemon,
+    /// ENODEV.
+    #[error("there is no such interface, or it has no address of the group's family")]
+    NoInterface,
+    /// EPERM.
+    #[error(
+        "changing the table needs CAP_NET_ADMIN in the first user namespace, run as root outside \
+         of a user namespace"
+    )]
+    Forbidden,
+    /// EINVAL.
+    #[error(
+        "the kernel takes no such value; is the destination the address of one host, and of the \
+         family of its service or reached by tunnel with no sync daemon running?"
+    )]
+    Invalid,
+    /// ERANGE.
+    #[error("a number is out of the kernel's range")]
+    OutOfRange,
+    /// EAFNOSUPPORT.
+    #[error(
+        "IPv6 is disabled on this machine, enable it (sysctl net.ipv6.conf.all.disable_ipv6=0)"
+    )]
+    NoIpv6,
+    /// ENOMEM.
+    #[error("the kernel has no memory left")]
+    OutOfMemory,
+    /// ENOPROTOOPT and EOPNOTSUPP.
+    #[error("the kernel does not know how, it is too old or built without it")]
+    Unsupported,
+    /// Any other.
+    #[error("{}", io::Error::from_raw_os_error(*.0))]
+    Other(i32),
+}
+
+/// Numbers of errors on Linux that IPVS answers with.
+pub(crate) mod errno {
+    pub(crate) const EPERM: i32 = 1;
+    pub(crate) const ENOENT: i32 = 2;
+    pub(crate) const ESRCH: i32 = 3;
+    pub(crate) const ENOMEM: i32 = 12;
+    pub(crate) const EEXIST: i32 = 17;
+    pub(crate) const ENODEV: i32 = 19;
+    pub(crate) const EINVAL: i32 = 22;
+    pub(crate) const ERANGE: i32 = 34;
+    pub(crate) const ENOPROTOOPT: i32 = 92;
+    pub(crate) const EOPNOTSUPP: i32 = 95;
+    pub(crate) const EAFNOSUPPORT: i32 = 97;
+}
+
+impl Refusal {
+    /// What an error number (positive, `errno`) means for a change.
+    #[must_use]
+    pub fn from_errno(change: Change, number: i32) -> Self {
+        let reason = match number {
+            errno::EEXIST => already_there(&change),
+            errno::ESRCH => no_owner(&change),
+            errno::ENOENT => not_there(&change),
+            errno::EPERM => Some(RefusalReason::Forbidden),
+            errno::EINVAL => Some(RefusalReason::Invalid),
+            errno::ERANGE => Some(RefusalReason::OutOfRange),
+            errno::ENODEV => Some(RefusalReason::NoInterface),
+            errno::EAFNOSUPPORT => Some(RefusalReason::NoIpv6),
+            errno::ENOMEM => Some(RefusalReason::OutOfMemory),
+            errno::ENOPROTOOPT | errno::EOPNOTSUPP => Some(RefusalReason::Unsupported),
+            _ => None,
+        };
+        let reason = reason.unwrap_or(RefusalReason::Other(number));
+        Self { change, reason }
+    }
+}
+
+fn already_there(change: &Change) -> Option<RefusalReason> {
+    if matches!(change, Change::AddService { .. }) {
+        Some(RefusalReason::ServiceExists)
+    } else if matches!(change, Change::AddDestination { .. }) {
+        Some(RefusalReason::DestinationExists)
+    } else if matches!(change, Change::StartDaemon(_)) {
+        Some(RefusalReason::DaemonRuns)
+    } else {
+        None
+    }
+}
+
+fn no_owner(change: &Change) -> Option<RefusalReason> {
+    if matches!(change, Change::StopDaemon(_)) {
+        Some(RefusalReason::NoDaemon)
+    } else {
+        change.service().map(|_| RefusalReason::NoSuchService)
+    }
+}
+
+fn not_there(change: &Change) -> Option<RefusalReason> {
+    if let Change::AddService { settings, .. } | Change::SetService { settings, .. } = change {
+        let engine = settings
+            .persistence
+            .and_then(|persistence| persistence.engine);
+        let scheduler = settings.scheduler;
+        return Some(match engine {
+            None => RefusalReason::NoScheduler(scheduler),
+            Some(engine) => RefusalReason::NoSchedulerOrEngine(scheduler, engine),
+        });
+    }
+    let of_destination = matches!(
+        change,
+        Change::SetDestination { .. } | Change::RemoveDestination { .. }
+    );
+    of_destination.then_some(RefusalReason::NoSuchDestination)
+}
+
+/// Why a table could not be read, or no change be asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IpvsError {
+    /// The kernel has no IPVS.
+    #[error("cannot {operation}: the kernel has no IPVS, load it (modprobe ip_vs)")]
+    Unavailable {
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// The process may not.
+    #[error(
+        "cannot {operation}: that needs CAP_NET_ADMIN in the first user namespace, run as root \
+         outside of a user namespace"
+    )]
+    Forbidden {
+        /// What was tried.
+        operation: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The answer did not come, or not to its end.
+    #[error("cannot {operation}: the kernel did not answer, or not to the end")]
+    Unanswered {
+        /// What was tried.
+        operation: &'static str,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ServiceKey, ServiceSettings};
+
+    #[test]
+    fn an_error_number_means_what_the_change_makes_of_it() {
+        let service = ServiceKey::tcp("10.1.0.100:80".parse().unwrap());
+        let settings = ServiceSettings::new("nope".parse().unwrap());
+        let add = Change::AddService { service, settings };
+        let remove = Change::RemoveService { service };
+        let text = |change, number| Refusal::from_errno(change, number).to_string();
+        assert_eq!(
+            text(add, errno::ENOENT),
+            "cannot add service TCP 10.1.0.100:80 (nope): the kernel has no scheduler `nope`, load \
+             its module (modprobe ip_vs_nope)"
+        );
+        assert_eq!(
+            text(remove, errno::ESRCH),
+            "cannot remove service TCP 10.1.0.100:80: there is no such service, add it before"
+        );
+        assert!(text(Change::Flush, errno::EPERM).contains("CAP_NET_ADMIN"));
+        assert!(text(Change::Flush, 5).contains("os error 5"));
+    }
+}
