@@ -30,12 +30,13 @@ fn hashed(
     server: impl Fn(u32) -> Option<ServerId>,
 ) -> Option<ServerId> {
     let first = bucket(0);
-    server(first).or_else(|| {
-        let offsets = 0..if flags.fallback { size } else { 0 };
-        offsets
-            .map(|offset| bucket((offset + first) % size))
-            .find_map(server)
-    })
+    let found = server(first);
+    if found.is_some() || !flags.fallback {
+        return found;
+    }
+    (0..size)
+        .map(|offset| bucket((offset + first) % size))
+        .find_map(server)
 }
 
 /// The greatest common divisor, with 0 as the neutral element.

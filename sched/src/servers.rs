@@ -10,7 +10,8 @@ use crate::server::{Place, Server, ServerId, ServerSettings};
 
 /// How long a removed server that nothing refers to can still be brought back: the kernel's
 /// `IP_VS_DEST_TRASH_PERIOD`. The kernel looks once a minute and so may take a little longer.
-const TRASH_PERIOD: Duration = Duration::from_secs(120);
+const TRASH_PERIOD: Duration = Duration::from_secs(TRASH_PERIOD_SECS);
+const TRASH_PERIOD_SECS: u64 = 120;
 
 /// The servers of one service, newest first.
 ///
@@ -180,12 +181,10 @@ impl Servers {
             && at <= now
         {
             if remembered(id) {
-                self.set_place(
-                    id,
-                    Place::Idle {
-                        forget_at: at + TRASH_PERIOD,
-                    },
-                );
+                // As many periods as a look at the end of each would have given it.
+                let periods = (now - at).as_secs() / TRASH_PERIOD_SECS + 1;
+                let forget_at = at + Duration::from_secs(periods * TRASH_PERIOD_SECS);
+                self.set_place(id, Place::Idle { forget_at });
                 continue;
             }
             self.idle.pop_first();

@@ -74,17 +74,9 @@ impl Tournament {
     /// Sets the rank of the server of this age, which may be one more than there are.
     pub(crate) fn set(&mut self, age: usize, rank: Rank) {
         if age >= self.leaves() {
-            let ranks: Vec<_> = self
-                .nodes
-                .iter()
-                .skip(self.leaves())
-                .map(|leaf| leaf.rank)
-                .collect();
-            let missing = age + 1 - ranks.len();
-            let ranks: Vec<_> = ranks
-                .into_iter()
-                .chain(std::iter::repeat_n(Rank::UNUSABLE, missing))
-                .collect();
+            let leaves = self.nodes.iter().skip(self.leaves());
+            let mut ranks: Vec<_> = leaves.map(|leaf| leaf.rank).collect();
+            ranks.resize(age + 1, Rank::UNUSABLE);
             self.rebuild(ranks.into_iter());
         }
         let mut node = self.leaves() + age;
