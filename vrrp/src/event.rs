@@ -64,7 +64,8 @@ pub enum Event {
         /// When it tries again.
         retry_in: Duration,
     },
-    /// The addresses could not be taken off the interface; it is tried again.
+    /// Addresses could not be taken off the interface. It is tried again every second, unless the
+    /// router is master, where they are what a configuration took away, or has stopped.
     ReleaseFailed {
         /// What the system said.
         error: Arc<str>,
