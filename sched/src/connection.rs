@@ -20,8 +20,8 @@ pub struct Pick {
 
 /// A connection that its service counts.
 ///
-/// Give it back to [`Service::expire`](crate::Service::expire) of the same service: one that is dropped instead stays
-/// counted for ever. It cannot be copied, so that it is not counted out twice.
+/// Give it back to [`Service::expire`](crate::Service::expire) of the same service: one that is
+/// dropped instead stays counted for ever. It cannot be copied, so that it is not counted out twice.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a connection stays counted until it is given to `Service::expire`"]
 pub struct Connection {

@@ -68,7 +68,8 @@ impl Persistence {
 const MAX_TIMEOUT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// How long a template that came due lives on while a connection made from it exists, in
-/// seconds. From then on it is also the timeout to which a use of the template sets it, as in the kernel.
+/// seconds. From then on it is also the timeout to which a use of the template sets it, as in the
+/// kernel.
 const CONTROLLED_SECS: u64 = 60;
 
 /// Names a template; valid until it expires, which it does not while a connection refers to it.

@@ -162,7 +162,8 @@ mod tests {
             changes in proptest::collection::vec((0_usize..40, 0_u64..8, 0_u32..4), 0..40),
             wanted in 1_u32..4,
         ) {
-            let mut ranks: Vec<_> = ranks.into_iter().map(|(load, weight)| rank(load, weight)).collect();
+            let mut ranks: Vec<_> =
+                ranks.into_iter().map(|(load, weight)| rank(load, weight)).collect();
             let mut tournament = Tournament::default();
             for (age, rank) in ranks.iter().enumerate() {
                 tournament.set(age, *rank);

@@ -13,8 +13,8 @@ use crate::{
 /// The better of two random servers, by response time and connections under way.
 ///
 /// The cost of a server is its response time times its connections (active and inactive, and the
-/// new one), divided by its weight. The response time is an average that jumps up to any longer one that
-/// is measured and then decays: a server that stalls is avoided at once and trusted again
+/// new one), divided by its weight. The response time is an average that jumps up to any longer
+/// one that is measured and then decays: a server that stalls is avoided at once and trusted again
 /// gradually. Tell it what you measure by [`Service::observe`](crate::Service::observe); without
 /// measurements it chooses by connections alone.
 ///
