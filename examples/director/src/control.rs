@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a client asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Ask {
     /// The state of everything: [`status::Status`].
@@ -42,6 +42,13 @@ pub enum Ask {
     Reload,
     /// Leave gracefully.
     Stop,
+}
+
+/// A request as it stands on its line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    request: Ask,
 }
 
 /// A request that waits for its answer.
@@ -179,7 +186,7 @@ async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Resu
         }
         let whole = line.ends_with(b"\n");
         let answer = match serde_json::from_slice(&line) {
-            Ok(ask) => ask_daemon(ask, requests).await,
+            Ok(Question { request }) => ask_daemon(request, requests).await,
             Err(error) => Err(format!(
                 "not a request: {error}; expected {{\"request\":\"status\"}} or reload, stop"
             )),
@@ -211,7 +218,10 @@ mod tests {
 
     #[test]
     fn a_request_is_one_word_and_nothing_else() {
-        let ask = |text: &str| serde_json::from_str::<Ask>(text).ok();
+        let ask = |text: &str| {
+            let question = serde_json::from_str::<Question>(text).ok();
+            question.map(|question| question.request)
+        };
         assert_eq!(ask(r#"{"request":"status"}"#), Some(Ask::Status));
         assert_eq!(ask(r#"{"request":"stop"}"#), Some(Ask::Stop));
         assert_eq!(ask(r#"{"request":"dance"}"#), None);

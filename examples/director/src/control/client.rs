@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Ask;
+use super::{Ask, Question};
 
 /// How long the daemon may take to answer; a reload takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ fn ask_within(path: &Path, ask: Ask, patience: Duration) -> Result<Value, AskErr
         source,
     })?;
     stream.set_read_timeout(Some(patience))?;
-    let request = serde_json::to_string(&ask).map_err(io::Error::from)?;
+    let request = serde_json::to_string(&Question { request: ask }).map_err(io::Error::from)?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
