@@ -1,0 +1,378 @@
+//! The checker: when to probe one server, and whether it is up.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::random;
+
+mod config;
+mod damper;
+
+pub use config::{CheckConfig, ConfigError, Counted, Damping, Initial, KeepalivedTiming, WhenDown};
+
+use damper::Damper;
+
+/// What is known of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "users must decide what each means to them"
+)]
+pub enum Health {
+    /// It fails its checks.
+    Down,
+    /// No result yet: not to be used.
+    Unknown,
+    /// It passes its checks.
+    Up,
+}
+
+/// The number of a probe of one checker; each has its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run(u64);
+
+/// What a checker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever writes a driver makes them all"
+)]
+pub enum Input {
+    /// The time of [`Checker::poll_timeout`] has come. Too early does no harm.
+    Timeout,
+    /// A probe has ended.
+    Outcome {
+        /// The one that [`Output::Probe`] asked for.
+        run: Run,
+        /// Whether the server did what was expected.
+        passed: bool,
+    },
+    /// No more probes; a probe under way is abandoned. Health stays.
+    Pause,
+    /// Probes again, the next one at once. Nothing if it was not paused.
+    Resume,
+}
+
+/// What a checker wants done, or tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must do them all")]
+pub enum Output {
+    /// Probe the server now, and say how it went.
+    Probe {
+        /// To be given back with the outcome.
+        run: Run,
+        /// Which of the [`steps`](CheckConfig::steps), from 0.
+        step: u32,
+        /// When the checker counts it as failed, whatever has come by then.
+        deadline: Instant,
+    },
+    /// Stop that probe: its outcome is of no interest any more.
+    Abandon {
+        /// Which one.
+        run: Run,
+    },
+    /// The server's health has changed.
+    Changed {
+        /// What it was.
+        from: Health,
+        /// What it is.
+        to: Health,
+    },
+}
+
+/// What a checker has counted since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Probes that passed.
+    pub passed: u64,
+    /// Probes that failed, those past their deadline among them.
+    pub failed: u64,
+    /// Probes that had not ended at their deadline.
+    pub timed_out: u64,
+    /// Outcomes of probes that had been given up by then; they were ignored.
+    pub late: u64,
+    /// Passes that would have brought the server up but for [`Damping`].
+    pub held: u64,
+}
+
+/// Says when to probe one server and whether it is up.
+///
+/// Never has more than one probe under way. After every [`handle`](Self::handle) take all outputs
+/// before waiting for [`poll_timeout`](Self::poll_timeout), which is later than `now` after
+/// [`Input::Timeout`].
+#[derive(Debug, Clone)]
+pub struct Checker {
+    config: CheckConfig,
+    seed: u64,
+    health: Health,
+    phase: Phase,
+    /// Whether a result has been counted: until then [`Initial::AssumedUp`] is an assumption.
+    proven: bool,
+    step: u32,
+    passes: u32,
+    failures: u32,
+    next_run: u64,
+    damper: Damper,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// `due` is the slot without its jitter: it is what the next slot counts from.
+    Waiting {
+        due: Instant,
+        probe_at: Instant,
+    },
+    Probing {
+        run: Run,
+        due: Instant,
+        deadline: Instant,
+    },
+    Paused,
+}
+
+impl Checker {
+    /// A checker whose first probe is at `first_probe_at`.
+    ///
+    /// keepalived's is a second after start plus a random part of `warmup`. The seed decides the
+    /// jitter and nothing else; give each checker another.
+    ///
+    /// # Errors
+    /// [`CheckConfig::validate`] refuses the configuration.
+    pub fn new(
+        config: CheckConfig,
+        first_probe_at: Instant,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            health: config.initial.health(),
+            config,
+            seed,
+            phase: Phase::Waiting {
+                due: first_probe_at,
+                probe_at: first_probe_at,
+            },
+            proven: false,
+            step: 0,
+            passes: 0,
+            failures: 0,
+            next_run: 0,
+            damper: Damper::default(),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+        })
+    }
+
+    /// Takes what has happened.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        // Whatever woke us, a deadline that has passed comes first: an answer after it is late.
+        self.on_deadline(now);
+        match input {
+            Input::Timeout => self.on_timeout(now),
+            Input::Outcome { run, passed } => self.on_outcome(run, passed, now),
+            Input::Pause => self.on_pause(),
+            Input::Resume => self.on_resume(now),
+        }
+    }
+
+    /// The next thing to do or to tell, in order; `None` when that was all.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to hand it [`Input::Timeout`]; `None` while it is paused.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { probe_at, .. } => Some(probe_at),
+            Phase::Probing { deadline, .. } => Some(deadline),
+            Phase::Paused => None,
+        }
+    }
+
+    /// Whether the server is up.
+    #[must_use]
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
+    /// The probe that is under way.
+    #[must_use]
+    pub const fn running(&self) -> Option<Run> {
+        match self.phase {
+            Phase::Probing { run, .. } => Some(run),
+            Phase::Waiting { .. } | Phase::Paused => None,
+        }
+    }
+
+    /// Until when [`Damping`] keeps the server down.
+    #[must_use]
+    pub fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.damper.held_until(now)
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub const fn config(&self) -> &CheckConfig {
+        &self.config
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn on_timeout(&mut self, now: Instant) {
+        let Phase::Waiting { due, probe_at } = self.phase else {
+            return;
+        };
+        if now < probe_at {
+            return;
+        }
+        let run = Run(self.next_run);
+        self.next_run += 1;
+        let deadline = now + self.config.timeout;
+        self.phase = Phase::Probing { run, due, deadline };
+        self.outputs.push_back(Output::Probe {
+            run,
+            step: self.step,
+            deadline,
+        });
+    }
+
+    fn on_deadline(&mut self, now: Instant) {
+        if let Phase::Probing { run, due, deadline } = self.phase
+            && now >= deadline
+        {
+            self.counters.timed_out += 1;
+            self.outputs.push_back(Output::Abandon { run });
+            self.on_result(false, due, now);
+        }
+    }
+
+    fn on_outcome(&mut self, run: Run, passed: bool, now: Instant) {
+        match self.phase {
+            Phase::Probing {
+                run: current, due, ..
+            } if run == current => {
+                self.on_result(passed, due, now);
+            }
+            Phase::Probing { .. } | Phase::Waiting { .. } | Phase::Paused => {
+                self.counters.late += 1;
+            }
+        }
+    }
+
+    fn on_pause(&mut self) {
+        if let Phase::Probing { run, .. } = self.phase {
+            self.outputs.push_back(Output::Abandon { run });
+        }
+        self.phase = Phase::Paused;
+    }
+
+    fn on_resume(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Paused) {
+            self.phase = Phase::Waiting {
+                due: now,
+                probe_at: now,
+            };
+            self.on_timeout(now);
+        }
+    }
+
+    fn on_result(&mut self, passed: bool, due: Instant, now: Instant) {
+        let wait = match passed {
+            true => self.on_pass(now),
+            false => self.on_failure(now),
+        };
+        self.proven = true;
+        let due = self.slot(due, wait, now);
+        let fraction = random::number(self.seed, self.next_run);
+        let probe_at = due + random::part(self.config.jitter, fraction);
+        self.phase = Phase::Waiting { due, probe_at };
+    }
+
+    /// Counts a pass and says how long to wait.
+    fn on_pass(&mut self, now: Instant) -> Duration {
+        self.counters.passed += 1;
+        self.failures = 0;
+        self.step += 1;
+        if self.step < self.config.steps.get() {
+            return self.config.interval;
+        }
+        self.step = 0;
+        self.passes = self.passes.saturating_add(1);
+        let enough = self.health == Health::Unknown || self.passes >= self.config.rise.get();
+        if self.health != Health::Up && !enough {
+            return self.config.retry_interval;
+        }
+        if self.health == Health::Down && self.damper.held_until(now).is_some() {
+            self.counters.held += 1;
+            return self.config.interval;
+        }
+        self.become_health(Health::Up);
+        self.config.interval
+    }
+
+    /// Counts a failure and says how long to wait.
+    fn on_failure(&mut self, now: Instant) -> Duration {
+        self.counters.failed += 1;
+        self.passes = 0;
+        self.failures = self.failures.saturating_add(1);
+        let enough = self.failures >= self.config.fall.get();
+        let assumed = !self.proven && self.config.initial == Initial::AssumedUp;
+        match self.health {
+            Health::Up if !enough && !assumed => return self.config.retry_interval,
+            Health::Up | Health::Unknown => {
+                if let Some(damping) = &self.config.damping {
+                    self.damper.on_fall(damping, now);
+                }
+                self.become_health(Health::Down);
+            }
+            Health::Down => {
+                self.step = 0;
+                if self.config.when_down == WhenDown::Retry && !enough {
+                    return self.config.retry_interval;
+                }
+            }
+        }
+        self.failures = 0;
+        self.step = 0;
+        self.config.down_interval
+    }
+
+    fn become_health(&mut self, to: Health) {
+        let from = std::mem::replace(&mut self.health, to);
+        if from != to {
+            self.outputs.push_back(Output::Changed { from, to });
+        }
+    }
+
+    /// The first slot after `now`.
+    fn slot(&self, due: Instant, wait: Duration, now: Instant) -> Instant {
+        match self.config.counted {
+            Counted::FromEnd => now + wait,
+            Counted::FromStart => {
+                let past = now.saturating_duration_since(due).as_nanos();
+                let into_slot = nanos(past % wait.as_nanos());
+                let behind = now.max(due);
+                behind + (wait - into_slot)
+            }
+        }
+    }
+}
+
+/// A remainder of at most [`CheckConfig::LONGEST`], which fits.
+fn nanos(nanos: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

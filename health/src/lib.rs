@@ -1,0 +1,41 @@
+//! Health checks: when to probe a server, and what the answers mean.
+//!
+//! A [`Checker`] is a value without clock, socket or task. It says when to probe, is told how the
+//! probe went, and says when the server's health changes. The loop around it is always the same:
+//! hand it an [`Input`] and the time, take every [`Output`] until there is none, wait until
+//! [`Checker::poll_timeout`].
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use health::{CheckConfig, Checker, Health, Input, Output};
+//!
+//! # #[expect(clippy::disallowed_methods, reason = "whoever owns the loop owns the clock")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut now = Instant::now();
+//! let config = CheckConfig::plain(Duration::from_secs(2), Duration::from_secs(1));
+//! let mut checker = Checker::new(config, now, 0)?;
+//!
+//! while checker.health() == Health::Unknown {
+//!     now = checker.poll_timeout().ok_or("the checker is paused")?;
+//!     checker.handle(Input::Timeout, now);
+//!     while let Some(output) = checker.poll_output() {
+//!         if let Output::Probe { run, .. } = output {
+//!             // Here a program connects to the server and waits, no longer than `deadline`.
+//!             checker.handle(Input::Outcome { run, passed: true }, now);
+//!         }
+//!     }
+//! }
+//! assert_eq!(checker.health(), Health::Up);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`CheckConfig::plain`] suits most; [`CheckConfig::keepalived`] keeps keepalived's timing.
+
+mod checker;
+mod random;
+
+pub use checker::{
+    CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
+    KeepalivedTiming, Output, Run, WhenDown,
+};
