@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(doc)]
+use crate::Event;
 use crate::{
     Advertisement, ConfigError, Counters, Destination, FaultCause, Priority, RejectReason, Role,
     RouterConfig, Transport, Vip, election, track::Tracking,
@@ -126,13 +128,13 @@ impl VirtualRouter {
             .min()
     }
 
-    /// The role it has in the protocol now; [`Event::RoleChanged`](crate::Event::RoleChanged) follows when the addresses do.
+    /// The role it has in the protocol now; [`Event::RoleChanged`] follows when the addresses do.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.state.role()
     }
 
-    /// The role that was last told by [`Event::RoleChanged`](crate::Event::RoleChanged).
+    /// The role that was last told by [`Event::RoleChanged`].
     #[must_use]
     pub const fn told_role(&self) -> Role {
         self.told

@@ -3,6 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{FaultCause, Priority, Received, RouterConfig, Tracked, TrackerState};
+#[cfg(doc)]
+use crate::{Output, VirtualRouter};
 
 /// What happens to a virtual router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +14,7 @@ pub enum Input {
     Start,
     /// The router shall leave for good.
     Stop,
-    /// The time of [`VirtualRouter::poll_timeout`](crate::VirtualRouter::poll_timeout) has come; too early is harmless.
+    /// The time of [`VirtualRouter::poll_timeout`] has come; too early is harmless.
     Timeout,
     /// An advertisement arrived on its interface.
     Advert(Received),
@@ -39,15 +41,15 @@ pub enum Input {
         /// Whether it holds.
         present: bool,
     },
-    /// An [`Output::Acquire`](crate::Output::Acquire) was done.
+    /// An [`Output::Acquire`] was done.
     Acquired,
-    /// An [`Output::Acquire`](crate::Output::Acquire) failed.
+    /// An [`Output::Acquire`] failed.
     AcquireFailed(Arc<str>),
-    /// An [`Output::Release`](crate::Output::Release) failed.
+    /// An [`Output::Release`] failed.
     ReleaseFailed(Arc<str>),
     /// Somebody else removed an address that this router holds.
     AddressesLost,
-    /// An [`Output::Transmit`](crate::Output::Transmit) failed.
+    /// An [`Output::Transmit`] failed.
     SendFailed(Arc<str>),
     /// The sync group decides.
     Group(GroupOrder),

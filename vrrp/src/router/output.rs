@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+#[cfg(doc)]
+use crate::Input;
 use crate::{Advertisement, Delivery, Event, Vip};
 
 /// What a virtual router wants done, in the order in which it is to be done.
@@ -15,11 +17,11 @@ pub enum Output {
         /// To whom.
         delivery: Delivery,
     },
-    /// Put these addresses on their interfaces; answer with [`Input::Acquired`](crate::Input::Acquired) or
-    /// [`Input::AcquireFailed`](crate::Input::AcquireFailed).
+    /// Put these addresses on their interfaces; answer with [`Input::Acquired`] or
+    /// [`Input::AcquireFailed`].
     Acquire(Arc<[Vip]>),
     /// Take these addresses off their interfaces; answer only a failure, with
-    /// [`Input::ReleaseFailed`](crate::Input::ReleaseFailed).
+    /// [`Input::ReleaseFailed`].
     Release(Arc<[Vip]>),
     /// Announce these addresses.
     Announce {
