@@ -16,6 +16,7 @@ mod snapshot;
 #[cfg(feature = "proptest")]
 pub mod strategy;
 mod table;
+pub mod text;
 pub mod wire;
 
 pub use address::{Endpoint, EndpointError, Family, Protocol, ServiceKey};

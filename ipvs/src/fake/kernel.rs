@@ -1,0 +1,267 @@
+//! A fake kernel as a backend, with a journal and failures on request.
+
+use std::{
+    collections::VecDeque,
+    io, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use super::state::State;
+use crate::{
+    Change, ChangeOutcome, Counts, Endpoint, IpvsBackend, IpvsError, Refusal, SchedulerName,
+    ServiceKey, Snapshot, Statistics,
+};
+
+/// An [`IpvsBackend`] in memory. A handle: clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    journal: Vec<Record>,
+    faults: Vec<Fault>,
+    /// Changes to make between pages of the next dump.
+    between_pages: VecDeque<Change>,
+}
+
+/// Something that is going to fail, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The kernel refuses a change with an error number, without effect.
+    Refuse {
+        /// Which change from now, from 1.
+        nth: usize,
+        /// The number.
+        errno: i32,
+    },
+    /// The connection to the kernel breaks: a change is made without an answer, and those that
+    /// were to follow in the same call are not.
+    Break {
+        /// Which change from now, from 1.
+        nth: usize,
+    },
+    /// A dump ends after so many rows, so that the table cannot be read.
+    HalfDump {
+        /// Rows of services and destinations that are told.
+        rows: usize,
+    },
+    /// Somebody makes these changes while the next table is read, one after each page of
+    /// [`Kernel::PAGE`] rows. The kernel goes on at the row number it was at, so that rows are left
+    /// out or told twice.
+    BetweenPages(Vec<Change>),
+}
+
+/// A change that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// When, since the kernel started.
+    pub at: Duration,
+    /// What was asked for.
+    pub change: Change,
+    /// What became of it.
+    pub outcome: ChangeOutcome,
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kernel {
+    /// Rows in a page of a dump: few, so that small tables have several pages.
+    pub const PAGE: usize = 2;
+
+    /// A kernel with an empty table and the fourteen schedulers of Linux.
+    #[must_use]
+    pub fn new() -> Self {
+        let shared = Shared {
+            state: State::new(),
+            journal: Vec::new(),
+            faults: Vec::new(),
+            between_pages: VecDeque::new(),
+        };
+        Self { shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// Lets time pass: destinations that were removed and have no connections are forgotten after
+    /// 120 s.
+    pub fn advance(&self, by: Duration) {
+        self.lock().state.advance(by);
+    }
+
+    /// Makes a change as somebody else does: at once and without entry in the journal.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn change(&self, change: Change) -> Result<(), Refusal> {
+        let made = self.lock().state.apply(&change);
+        made.map_err(|errno| Refusal::from_errno(change, errno))
+    }
+
+    /// Unloads the module of a scheduler.
+    pub fn unload(&self, scheduler: SchedulerName) {
+        self.lock().state.schedulers.remove(&scheduler);
+    }
+
+    /// Sets the connections of a destination, also of one that was removed a while ago. Tells
+    /// whether there is one.
+    pub fn set_counts(&self, service: ServiceKey, destination: Endpoint, counts: Counts) -> bool {
+        self.lock().state.set_counts(&service, &destination, counts)
+    }
+
+    /// Sets what has passed through a destination. Tells whether there is one.
+    pub fn set_statistics(
+        &self,
+        service: ServiceKey,
+        destination: Endpoint,
+        statistics: Statistics,
+    ) -> bool {
+        let mut shared = self.lock();
+        let found = shared.state.destination_mut(&service, &destination);
+        found.map(|it| it.statistics = statistics).is_some()
+    }
+
+    /// Lets something fail, once.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    /// What has been asked for so far, the oldest first.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Record> {
+        self.lock().journal.clone()
+    }
+
+    /// Forgets what has been asked for so far, and returns it.
+    pub fn take_journal(&self) -> Vec<Record> {
+        mem::take(&mut self.lock().journal)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // A test that panicked while it held the lock is the one to be heard of.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl IpvsBackend for Kernel {
+    async fn snapshot(&self) -> Result<Snapshot, IpvsError> {
+        self.lock().dump()
+    }
+
+    async fn apply(&self, changes: &[Change]) -> Result<Vec<ChangeOutcome>, IpvsError> {
+        let mut shared = self.lock();
+        let mut broken = false;
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for change in changes {
+            let outcome = if broken {
+                ChangeOutcome::Unanswered
+            } else {
+                shared.make(change)
+            };
+            broken |= outcome == ChangeOutcome::Unanswered;
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Shared {
+    /// Makes a change, unless it is to fail, and enters it in the journal.
+    fn make(&mut self, change: &Change) -> ChangeOutcome {
+        let outcome = match self.due() {
+            Some(Fault::Refuse { errno, .. }) => {
+                ChangeOutcome::Refused(Refusal::from_errno(*change, errno))
+            }
+            due => match (self.state.apply(change), due) {
+                (_, Some(_)) => ChangeOutcome::Unanswered,
+                (Ok(()), None) => ChangeOutcome::Done,
+                (Err(errno), None) => {
+                    ChangeOutcome::Refused(Refusal::from_errno(*change, errno))
+                }
+            },
+        };
+        let (at, change) = (self.state.now, *change);
+        self.journal.push(Record { at, change, outcome: outcome.clone() });
+        outcome
+    }
+
+    /// Counts a change, and takes the fault that is due at it.
+    fn due(&mut self) -> Option<Fault> {
+        let mut due = None;
+        for (place, fault) in self.faults.iter_mut().enumerate() {
+            if let Fault::Refuse { nth, .. } | Fault::Break { nth } = fault {
+                *nth = nth.saturating_sub(1);
+                if *nth == 0 && due.is_none() {
+                    due = Some(place);
+                }
+            }
+        }
+        due.map(|place| self.faults.remove(place))
+    }
+
+    /// Reads everything as the kernel tells it: page by page, with nothing that keeps the rows of
+    /// two pages together.
+    fn dump(&mut self) -> Result<Snapshot, IpvsError> {
+        let mut rows_left = None;
+        for fault in mem::take(&mut self.faults) {
+            match fault {
+                Fault::HalfDump { rows } if rows_left.is_none() => rows_left = Some(rows),
+                Fault::BetweenPages(changes) => self.between_pages.extend(changes),
+                other => self.faults.push(other),
+            }
+        }
+        let mut snapshot = self.state.running.clone();
+        snapshot.services = self.pages(&mut rows_left, |state| state.running.services.clone())?;
+        for service in &mut snapshot.services {
+            let key = service.key;
+            service.destinations = self.pages(&mut rows_left, |state| {
+                let found = state.running.service(&key);
+                found.map(|it| it.destinations.clone()).unwrap_or_default()
+            })?;
+        }
+        Ok(snapshot)
+    }
+
+    fn pages<T>(
+        &mut self,
+        rows_left: &mut Option<usize>,
+        rows: impl Fn(&State) -> Vec<T>,
+    ) -> Result<Vec<T>, IpvsError> {
+        let mut told = Vec::new();
+        loop {
+            let page = rows(&self.state).into_iter().skip(told.len()).take(Kernel::PAGE);
+            let page: Vec<_> = page.collect();
+            if let Some(left) = rows_left {
+                match left.checked_sub(page.len()) {
+                    Some(rest) => *left = rest,
+                    None => {
+                        return Err(IpvsError::Unanswered {
+                            operation: "read the table",
+                            source: io::ErrorKind::UnexpectedEof.into(),
+                        });
+                    }
+                }
+            }
+            let full = page.len() == Kernel::PAGE;
+            told.extend(page);
+            if !full {
+                return Ok(told);
+            }
+            if let Some(change) = self.between_pages.pop_front() {
+                // Somebody else's change that the kernel refuses is nobody's concern here.
+                let made = self.state.apply(&change);
+                debug_assert!(made.is_ok(), "{change}: {made:?}");
+            }
+        }
+    }
+}
