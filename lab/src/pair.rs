@@ -108,6 +108,27 @@ impl Pair {
             .packets(&format!("ether src {} and {filter}", side.hardware_address))
     }
 
+    /// The time from the last advertisement of `a` to the first that `b` sent after it, as seen on
+    /// the network between them.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such pair.
+    #[must_use]
+    #[track_caller]
+    pub fn silence_before_takeover(&self) -> Duration {
+        let (of_a, of_b) = (self.sent_by(&self.a, VRRP), self.sent_by(&self.b, VRRP));
+        let last = of_a.last().map(|packet| packet.at);
+        let next = of_b
+            .iter()
+            .map(|packet| packet.at)
+            .find(|at| Some(*at) > last);
+        match (last, next) {
+            (Some(last), Some(next)) => next - last,
+            _ => panic!("no advertisement of a that b followed: {of_a:?}, {of_b:?}"),
+        }
+    }
+
     /// Probes an address from the client, every millisecond.
     #[must_use]
     #[track_caller]

@@ -52,12 +52,11 @@ fn a_crashed_keepalived_is_followed_after_the_master_down_interval() {
     wait_for_takeover(&pair, &prober);
     let seen = prober.stop();
 
-    // Three intervals and the skew of priority 100 at 0.1 s, less what of the first had passed:
-    // between 261 ms and 361 ms.
-    assert!(
-        seen.longest_gap > ms(200) && seen.longest_gap < ms(900),
-        "{seen:?}"
-    );
+    // Three intervals and the skew of priority 100 at 0.1 s: 361 ms. The client may see less, as
+    // the kernel of a answers until the cable is cut.
+    let silence = pair.silence_before_takeover();
+    assert!(silence > ms(300) && silence < ms(900), "{silence:?}");
+    assert!(seen.longest_gap < ms(900), "{seen:?}");
     assert!(pair.a.holds(&[VIP]), "a crash cleans nothing up");
 }
 
