@@ -168,6 +168,26 @@ impl Checker {
         })
     }
 
+    /// A checker with another configuration that knows what this one does: health stays, and so do
+    /// the falls that damping counts; a streak is begun anew, and nothing is under way.
+    ///
+    /// # Errors
+    /// [`CheckConfig::validate`] refuses the configuration.
+    pub fn carry_over(
+        &self,
+        config: CheckConfig,
+        first_probe_at: Instant,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
+        let mut next = Self::new(config, first_probe_at, seed)?;
+        if self.proven {
+            next.health = self.health;
+            next.proven = true;
+            next.damper = self.damper.clone();
+        }
+        Ok(next)
+    }
+
     /// Takes what has happened.
     pub fn handle(&mut self, input: Input, now: Instant) {
         // Whatever woke us, a deadline that has passed comes first: an answer after it is late.

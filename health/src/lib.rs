@@ -31,11 +31,22 @@
 //! ```
 //!
 //! [`CheckConfig::plain`] suits most; [`CheckConfig::keepalived`] keeps keepalived's timing.
+//!
+//! # Many servers
+//!
+//! A [`Fleet`] runs many checkers in the same way: one timer, a limit of probes at a time, and one
+//! probe for all who ask for the same.
 
 mod checker;
+mod fleet;
+mod histogram;
 mod random;
 
 pub use checker::{
     CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
     KeepalivedTiming, Output, Run, WhenDown,
 };
+pub use fleet::{
+    Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, Snapshot,
+};
+pub use histogram::Histogram;

@@ -1,0 +1,172 @@
+//! What goes into a fleet and comes out of it.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{CheckConfig, ConfigError, Counters, Health, Histogram, Run};
+
+/// The number of a checker of a fleet; none is given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckId(pub(super) u64);
+
+/// One service's wish to know the health of something.
+///
+/// `S` names the wish: which server of which service, say. `P` says what to probe and how; equal
+/// ones with an equal `config` share one checker, whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a wish has to say all of it")]
+pub struct Ask<S, P> {
+    /// Who asks.
+    pub service: S,
+    /// What is probed.
+    pub probe: P,
+    /// When, and what the answers mean.
+    pub config: CheckConfig,
+    /// The first probe is not before that (keepalived: 1 s).
+    pub start_delay: Duration,
+    /// First probes are spread evenly over that span after `start_delay` (keepalived's `warmup`).
+    pub warm_up: Duration,
+}
+
+/// Why a probe failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It said so.
+    #[error("{0}")]
+    Probe(Arc<dyn Error + Send + Sync>),
+    /// It had not ended at its deadline.
+    #[error("no result within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// What a fleet is told.
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever writes a driver makes them all"
+)]
+pub enum FleetInput {
+    /// The time of [`Fleet::poll_timeout`](super::Fleet::poll_timeout) has come.
+    Timeout,
+    /// A probe has ended.
+    Outcome {
+        /// Whose it was.
+        id: CheckId,
+        /// Which one.
+        run: Run,
+        /// How it went.
+        result: Result<(), Arc<dyn Error + Send + Sync>>,
+    },
+}
+
+/// What a fleet wants done, or tells.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must do them all")]
+pub enum FleetOutput<S, P> {
+    /// Probe now, and say how it went.
+    Probe {
+        /// To be given back with the outcome.
+        id: CheckId,
+        /// To be given back with the outcome.
+        run: Run,
+        /// What to probe.
+        probe: P,
+        /// Which of the [`steps`](CheckConfig::steps), from 0.
+        step: u32,
+        /// When it counts as failed.
+        deadline: Instant,
+    },
+    /// Stop that probe: its outcome is of no interest any more.
+    Abandon {
+        /// Whose it is.
+        id: CheckId,
+        /// Which one.
+        run: Run,
+    },
+    /// What a service asked for has changed health.
+    Changed {
+        /// Who asked.
+        service: S,
+        /// What it was.
+        from: Health,
+        /// What it is.
+        to: Health,
+        /// The last failure, where it is down.
+        because: Option<Failure>,
+    },
+}
+
+/// The health of all that was asked for, at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot<S: Ord> {
+    /// Grows with each change of anything in it.
+    pub revision: u64,
+    /// What is known of each.
+    pub health: BTreeMap<S, Health>,
+}
+
+/// How one checker stands.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CheckReport<'a, S, P> {
+    /// Which it is.
+    pub id: CheckId,
+    /// What it probes.
+    pub probe: &'a P,
+    /// When.
+    pub config: &'a CheckConfig,
+    /// Who asked for it.
+    pub services: Vec<&'a S>,
+    /// What it says.
+    pub health: Health,
+    /// Since when; `None` before the first change.
+    pub changed_at: Option<Instant>,
+    /// When its last probe began.
+    pub last_run_at: Option<Instant>,
+    /// When its next one is due; `None` while one is under way. In the past if it waits for others
+    /// to end.
+    pub next_run_at: Option<Instant>,
+    /// Why the last failed probe failed.
+    pub last_failure: Option<&'a Failure>,
+    /// How long probes took that came to an end by themselves.
+    pub latency: &'a Histogram,
+    /// How late probes began.
+    pub lateness: &'a Histogram,
+    /// What was counted.
+    pub counters: &'a Counters,
+}
+
+/// Why a fleet does not take what was asked for; it goes on as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// A name was given twice.
+    #[error("service {service} is named twice, each must have a name of its own")]
+    Twice {
+        /// Which one.
+        service: String,
+    },
+    /// A checker refused its configuration.
+    #[error("the check of service {service} cannot be configured")]
+    Config {
+        /// Whose.
+        service: String,
+        /// Why.
+        #[source]
+        source: ConfigError,
+    },
+    /// A wait before the first probe is too long.
+    #[error("the check of service {service} starts after {span:?}, it must be at most 366 days")]
+    Start {
+        /// Whose.
+        service: String,
+        /// `start_delay` and `warm_up` together.
+        span: Duration,
+    },
+}

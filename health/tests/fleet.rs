@@ -1,0 +1,273 @@
+//! A fleet on virtual time.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test begins at some instant, and fails by panicking"
+)]
+
+use std::{
+    collections::BTreeMap,
+    io,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use health::{Ask, CheckConfig, CheckId, Fleet, FleetError, FleetInput, FleetOutput, Health, Run};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Rig {
+    fleet: Fleet<u32, u32>,
+    now: Instant,
+    running: BTreeMap<(CheckId, Run), u32>,
+    changes: Vec<(u32, Health, Health, Option<String>)>,
+    /// What was probed and when.
+    probes: Vec<(Instant, u32)>,
+    most: usize,
+}
+
+impl Rig {
+    fn new(concurrency: usize) -> Self {
+        Self {
+            fleet: Fleet::new(NonZeroUsize::new(concurrency).unwrap(), 1),
+            now: Instant::now(),
+            running: BTreeMap::new(),
+            changes: Vec::new(),
+            probes: Vec::new(),
+            most: 0,
+        }
+    }
+
+    fn ask(&mut self, asked: impl IntoIterator<Item = Ask<u32, u32>>) {
+        self.fleet.configure(asked, self.now).unwrap();
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.fleet.poll_output() {
+            match output {
+                FleetOutput::Probe { id, run, probe, .. } => {
+                    assert!(self.running.insert((id, run), probe).is_none());
+                    self.probes.push((self.now, probe));
+                }
+                FleetOutput::Abandon { id, run } => {
+                    assert!(self.running.remove(&(id, run)).is_some());
+                }
+                FleetOutput::Changed {
+                    service,
+                    from,
+                    to,
+                    because,
+                } => {
+                    let because = because.map(|failure| failure.to_string());
+                    self.changes.push((service, from, to, because));
+                }
+            }
+            self.most = self.most.max(self.running.len());
+        }
+        assert_eq!(self.running.len(), self.fleet.running());
+    }
+
+    /// Lets time pass; `answer` says at once how a probe goes, or nothing for a black hole.
+    fn run(&mut self, span: Duration, answer: impl Fn(u32) -> Option<bool>) {
+        let end = self.now + span;
+        loop {
+            let answered: Vec<_> = self
+                .running
+                .iter()
+                .filter_map(|(key, probe)| answer(*probe).map(|passed| (*key, passed)))
+                .collect();
+            for ((id, run), passed) in &answered {
+                self.running.remove(&(*id, *run));
+                let (id, run) = (*id, *run);
+                let result = match passed {
+                    true => Ok(()),
+                    false => Err(Arc::new(io::Error::other("refused")) as Arc<_>),
+                };
+                self.fleet
+                    .handle(FleetInput::Outcome { id, run, result }, self.now);
+            }
+            self.drain();
+            if !answered.is_empty() {
+                continue;
+            }
+            match self.fleet.poll_timeout() {
+                Some(at) if at <= end => self.now = at.max(self.now),
+                _ => break,
+            }
+            self.fleet.handle(FleetInput::Timeout, self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+}
+
+fn ask(service: u32, probe: u32) -> Ask<u32, u32> {
+    Ask {
+        service,
+        probe,
+        config: CheckConfig::plain(2 * SECOND, SECOND),
+        start_delay: Duration::ZERO,
+        warm_up: 2 * SECOND,
+    }
+}
+
+#[test]
+fn a_probe_that_several_services_ask_for_runs_once_and_all_are_told() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 7), ask(2, 7), ask(3, 8)]);
+    rig.run(2 * SECOND - Duration::from_nanos(1), |_| Some(true));
+    assert_eq!(rig.probes.len(), 2);
+    let mut told: Vec<_> = rig.changes.iter().map(|change| change.0).collect();
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3]);
+}
+
+#[test]
+fn first_probes_are_spread_and_stay_spread() {
+    let mut rig = Rig::new(1000);
+    rig.ask((0..1000).map(|number| ask(number, number)));
+    rig.run(20 * SECOND, |_| Some(true));
+    let start = rig.probes.iter().map(|probe| probe.0).min().unwrap();
+    for tenth in 0..90_u32 {
+        let from = start + tenth * SECOND / 10;
+        let to = from + SECOND / 10;
+        let count = rig
+            .probes
+            .iter()
+            .filter(|(at, _)| (from..to).contains(at))
+            .count();
+        assert!(
+            (45..=55).contains(&count),
+            "{count} in 100 ms instead of 50"
+        );
+    }
+}
+
+#[test]
+fn black_holes_within_the_budget_delay_nobody() {
+    let mut rig = Rig::new(5);
+    rig.ask((0..20).map(|number| ask(number, number)));
+    rig.run(60 * SECOND, |probe| (probe >= 4).then_some(true));
+    assert!(rig.most <= 5);
+    let snapshot = rig.fleet.snapshot();
+    for (service, health) in snapshot.health {
+        let expected = if service < 4 {
+            Health::Down
+        } else {
+            Health::Up
+        };
+        assert_eq!(health, expected, "{service}");
+    }
+    for report in rig.fleet.reports() {
+        let runs = report.lateness.total();
+        assert!((29..=31).contains(&runs), "{runs} runs in a minute");
+        let late = report.lateness.quantile(1000).unwrap();
+        assert!(late < SECOND / 20, "black holes delay others by {late:?}");
+    }
+}
+
+#[test]
+fn checks_beyond_the_budget_take_turns_instead_of_starving() {
+    let mut rig = Rig::new(1);
+    rig.ask((0..6).map(|number| ask(number, number)));
+    rig.run(60 * SECOND, |_| None);
+    let runs: Vec<_> = rig
+        .fleet
+        .reports()
+        .map(|report| report.lateness.total())
+        .collect();
+    assert!(runs.iter().all(|runs| (9..=11).contains(runs)), "{runs:?}");
+    assert_eq!(rig.most, 1);
+}
+
+#[test]
+fn state_goes_by_identity_not_by_position() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1), ask(2, 2), ask(3, 3)]);
+    rig.run(10 * SECOND, |probe| Some(probe != 2));
+    rig.changes.clear();
+    let before = rig.fleet.snapshot();
+    rig.ask([ask(3, 3), ask(2, 2), ask(1, 1)]);
+    assert_eq!(
+        rig.fleet.snapshot(),
+        before,
+        "the same in another order is the same"
+    );
+    rig.ask([ask(4, 4), ask(3, 3), ask(2, 2)]);
+    let health = rig.fleet.snapshot().health;
+    assert_eq!(
+        health,
+        BTreeMap::from([(2, Health::Down), (3, Health::Up), (4, Health::Unknown)]),
+    );
+    assert!(rig.changes.is_empty());
+}
+
+#[test]
+fn another_timing_keeps_what_is_known() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1), ask(2, 1)]);
+    rig.run(10 * SECOND, |_| Some(false));
+    rig.changes.clear();
+    let mut slower = ask(1, 1);
+    slower.config.interval = 9 * SECOND;
+    rig.ask([slower, ask(2, 1)]);
+    assert_eq!(rig.fleet.reports().count(), 2);
+    assert!(
+        rig.fleet
+            .snapshot()
+            .health
+            .values()
+            .all(|health| *health == Health::Down)
+    );
+    assert!(rig.changes.is_empty());
+}
+
+#[test]
+fn a_check_nobody_asks_for_any_more_is_abandoned() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1)]);
+    rig.run(SECOND / 2, |_| None);
+    assert_eq!(rig.fleet.running(), 1);
+    rig.ask([]);
+    assert_eq!((rig.fleet.running(), rig.fleet.poll_timeout()), (0, None));
+}
+
+#[test]
+fn a_change_says_why() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1), ask(2, 2)]);
+    rig.run(4 * SECOND, |probe| (probe == 1).then_some(false));
+    rig.changes.sort_by_key(|change| change.0);
+    let (unknown, down) = (Health::Unknown, Health::Down);
+    assert_eq!(
+        rig.changes,
+        [
+            (1, unknown, down, Some("refused".into())),
+            (2, unknown, down, Some("no result within 1s".into())),
+        ],
+    );
+}
+
+#[test]
+fn a_set_with_a_mistake_is_refused_whole() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1)]);
+    let before = rig.fleet.snapshot();
+    let twice = rig.fleet.configure([ask(2, 2), ask(2, 3)], rig.now);
+    assert_eq!(
+        twice,
+        Err(FleetError::Twice {
+            service: "2".into()
+        })
+    );
+    let mut wrong = ask(3, 3);
+    wrong.config.interval = Duration::ZERO;
+    assert!(matches!(
+        rig.fleet.configure([ask(2, 2), wrong], rig.now),
+        Err(FleetError::Config { .. })
+    ));
+    assert_eq!(rig.fleet.snapshot(), before);
+}
