@@ -6,9 +6,11 @@ use async_trait::async_trait;
 
 use crate::{Change, EngineName, SchedulerName, Snapshot};
 
-/// A table of virtual services: the kernel's, or one in memory.
+/// A table of virtual services: the kernel's, or one in memory ([`fake::Kernel`]).
 ///
 /// Implement with `#[async_trait]`, which this crate re-exports.
+///
+/// [`fake::Kernel`]: crate::fake::Kernel
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait IpvsBackend: Send + Sync {

@@ -7,6 +7,7 @@ mod backend;
 mod change;
 mod daemon;
 mod destination;
+pub mod fake;
 mod name;
 mod plan;
 mod rules;

@@ -62,7 +62,7 @@ fn snapshot() -> Snapshot {
         .collect();
     for name in names {
         let (key, service) = by_name.get(name).expect("it was added");
-        let mut state = ipvs::ServiceState::new(*key, service.settings);
+        let mut state = ipvs::ServiceState::new(**key, service.settings);
         let newest_first = service.destinations.iter().rev();
         state.destinations.extend(
             newest_first.map(|(key, settings)| ipvs::DestinationState::new(*key, *settings)),

@@ -1,6 +1,10 @@
 //! What a fake kernel holds, and how it changes.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use crate::{
     Change, Counts, DestinationSettings, DestinationState, Endpoint, Forwarding, SchedulerName,
@@ -10,6 +14,9 @@ use crate::{
 /// How long a destination that was removed and has no connections is kept
 /// (`IP_VS_DEST_TRASH_PERIOD`).
 const TRASH_PERIOD: Duration = Duration::from_secs(120);
+
+/// The group that a sync daemon talks to unless told otherwise.
+const DEFAULT_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
 
 /// The number of an error.
 pub(super) type Errno = i32;
@@ -37,10 +44,19 @@ impl State {
         let known = SchedulerName::KNOWN.into_iter();
         let schedulers = known.map(|name| SchedulerName::new(name).expect("it is a name"));
         let mut running = Snapshot::default();
-        running.info.version = crate::Version { major: 1, minor: 2, patch: 1 };
+        running.info.version = crate::Version {
+            major: 1,
+            minor: 2,
+            patch: 1,
+        };
         running.info.table_size = 4096;
         let (now, trash) = (Duration::ZERO, Vec::new());
-        Self { now, running, schedulers: schedulers.collect(), trash }
+        Self {
+            now,
+            running,
+            schedulers: schedulers.collect(),
+            trash,
+        }
     }
 
     /// Lets time pass: what is in the trash without connections for long enough is forgotten.
@@ -48,7 +64,9 @@ impl State {
         self.now = self.now.saturating_add(by);
         let now = self.now;
         self.trash.retain(|trashed| {
-            trashed.idle_since.is_none_or(|since| now.saturating_sub(since) < TRASH_PERIOD)
+            trashed
+                .idle_since
+                .is_none_or(|since| now.saturating_sub(since) < TRASH_PERIOD)
         });
     }
 
@@ -97,7 +115,9 @@ impl State {
                 if self.service(service).is_ok() {
                     return Err(errno::EEXIST);
                 }
-                self.running.services.push(ServiceState::new(service, settings));
+                self.running
+                    .services
+                    .push(ServiceState::new(service, settings));
             }
             Change::SetService { service, settings } => {
                 self.service(service)?;
@@ -109,7 +129,11 @@ impl State {
                 self.discard(service, destinations);
                 self.running.services.retain(|it| it.key != service);
             }
-            Change::AddDestination { service, destination, settings } => {
+            Change::AddDestination {
+                service,
+                destination,
+                settings,
+            } => {
                 self.service(service)?;
                 self.check_destination(service, destination, &settings)?;
                 if self.service(service)?.destination(&destination).is_some() {
@@ -121,16 +145,29 @@ impl State {
                 }
                 self.service(service)?.destinations.insert(0, state);
             }
-            Change::SetDestination { service, destination, settings } => {
+            Change::SetDestination {
+                service,
+                destination,
+                settings,
+            } => {
                 self.service(service)?;
                 self.check_destination(service, destination, &settings)?;
                 let owner = self.service(service)?;
-                let found = owner.destinations.iter_mut().find(|it| it.key == destination);
+                let found = owner
+                    .destinations
+                    .iter_mut()
+                    .find(|it| it.key == destination);
                 found.ok_or(errno::ENOENT)?.settings = settings;
             }
-            Change::RemoveDestination { service, destination } => {
+            Change::RemoveDestination {
+                service,
+                destination,
+            } => {
                 let owner = self.service(service)?;
-                let place = owner.destinations.iter().position(|it| it.key == destination);
+                let place = owner
+                    .destinations
+                    .iter()
+                    .position(|it| it.key == destination);
                 let state = owner.destinations.remove(place.ok_or(errno::ENOENT)?);
                 self.discard(service, vec![state]);
             }
@@ -155,7 +192,11 @@ impl State {
     }
 
     fn service(&mut self, key: ServiceKey) -> Result<&mut ServiceState, Errno> {
-        self.running.services.iter_mut().find(|it| it.key == key).ok_or(errno::ESRCH)
+        self.running
+            .services
+            .iter_mut()
+            .find(|it| it.key == key)
+            .ok_or(errno::ESRCH)
     }
 
     fn check_scheduler(&self, scheduler: SchedulerName) -> Result<(), Errno> {
@@ -185,7 +226,9 @@ impl State {
         wanted.check().map_err(|_| errno::EINVAL)?;
         let mut services = self.running.services.iter();
         let mixed = services.any(|it| {
-            it.destinations.iter().any(|destination| destination.key.family() != it.key.family())
+            it.destinations
+                .iter()
+                .any(|destination| destination.key.family() != it.key.family())
         });
         if mixed {
             return Err(errno::EINVAL);
@@ -196,7 +239,7 @@ impl State {
         let default_length = crate::SyncMaxLength::new(1472).ok();
         self.running.daemons.push(SyncDaemon {
             max_length: wanted.max_length.or(default_length),
-            group: wanted.group.or(Some([224, 0, 0, 81].into())),
+            group: wanted.group.or(Some(DEFAULT_GROUP)),
             port: wanted.port.or(std::num::NonZeroU16::new(8848)),
             ttl: wanted.ttl.or(std::num::NonZeroU8::new(1)),
             ..wanted
@@ -208,7 +251,11 @@ impl State {
         let now = self.now;
         self.trash.extend(destinations.into_iter().map(|state| {
             let idle_since = state.counts.is_zero().then_some(now);
-            Trashed { service, state, idle_since }
+            Trashed {
+                service,
+                state,
+                idle_since,
+            }
         }));
     }
 

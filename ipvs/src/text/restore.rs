@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Vec<Line>, Vec<ParseError>> {
 /// let errors = parse_table("-A -t 10.1.0.100:80\n-a -t 10.1.0.100:80 -r 10.0.0.1 -w x").unwrap_err();
 /// assert_eq!(
 ///     errors[0].to_string(),
-///     "line 2, column 38: `x` is not a weight of 0 to 2147483647",
+///     "line 2, column 36: `x` is not a weight of 0 to 2147483647",
 /// );
 /// # Ok::<(), ipvs::text::ParseError>(())
 /// ```
