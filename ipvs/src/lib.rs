@@ -7,6 +7,7 @@ mod backend;
 mod change;
 mod daemon;
 mod destination;
+mod drain;
 pub mod fake;
 mod name;
 mod plan;
@@ -31,6 +32,7 @@ pub use destination::{
     DestinationSettings, Forwarding, GreChecksum, GueChecksum, Thresholds, ThresholdsError, Tunnel,
     Weight,
 };
+pub use drain::{Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, WaitFor};
 pub use name::{EngineName, InterfaceName, NameError, SchedulerName};
 pub use plan::{Ownership, plan, plan_owned};
 pub use rules::RuleError;
