@@ -36,10 +36,17 @@
 //!
 //! A [`Fleet`] runs many checkers in the same way: one timer, a limit of probes at a time, and one
 //! probe for all who ask for the same.
+//!
+//! # What follows from health
+//!
+//! [`all_must_pass`] joins the checks of a server, [`Quorum`] says whether a service has enough
+//! servers, [`decide`] which of them are used and with what weight.
 
 mod checker;
 mod fleet;
 mod histogram;
+mod pool;
+mod quorum;
 mod random;
 
 pub use checker::{
@@ -50,3 +57,7 @@ pub use fleet::{
     Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, Snapshot,
 };
 pub use histogram::Histogram;
+pub use pool::{
+    Decision, MAX_WEIGHT, Place, PoolConfig, Server, SorryServer, decide, dynamic_weight,
+};
+pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
