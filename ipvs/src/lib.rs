@@ -1,4 +1,83 @@
 //! Control of the Linux kernel's load balancer, IP Virtual Server.
+//!
+//! A *virtual service* is an address and port (or a firewall mark) whose connections the kernel
+//! spreads over *destinations*, also called real servers. ipvsadm sets services up by hand; this
+//! crate does it for a program: it knows the table as a value, computes the changes from one table
+//! to another, and hands them to a backend.
+//!
+//! # From what is to what shall be
+//!
+//! [`plan()`] is pure. It changes only what differs, and in an order in which no service is without
+//! destinations on the way. Here on a kernel in memory:
+//!
+//! ```
+//! use ipvs::{IpvsBackend, fake::Kernel, plan, text::parse_table};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::new();
+//! let desired = parse_table(
+//!     "-A -t 10.1.0.100:80 -s rr\n\
+//!      -a -t 10.1.0.100:80 -r 10.0.0.1:8080 -m\n\
+//!      -a -t 10.1.0.100:80 -r 10.0.0.2:8080 -m -w 2\n",
+//! )
+//! .map_err(|errors| errors[0].clone())?;
+//!
+//! let current = kernel.snapshot().await?.table();
+//! for outcome in kernel.apply(&plan(&current, &desired)).await? {
+//!     assert!(outcome.is_done(), "{outcome:?}");
+//! }
+//! let current = kernel.snapshot().await?.table();
+//! assert_eq!(current.services, desired.services);
+//! assert_eq!(plan(&current, &desired), [], "nothing is left to do");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! So a restarted program that computes the same table changes nothing, and drift is repaired by
+//! planning again. What belongs to others is left alone by [`plan_owned`].
+//!
+//! # What there is
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | what shall be set up? | [`Table`], of [`ServiceSettings`] and [`DestinationSettings`] |
+//! | would the kernel take it? | [`Table::check`], [`Change::check`], [`RuleError`] |
+//! | what runs, what was counted? | [`IpvsBackend::snapshot`], [`Snapshot`] |
+//! | what has to change? | [`plan()`], [`plan_owned`], [`Change`] |
+//! | what became of it? | [`IpvsBackend::apply`], [`ChangeOutcome`], [`Refusal`] |
+//! | how does a server leave without cutting its clients off? | [`Drain`] |
+//! | ipvsadm's lists and saved tables? | module [`text`] |
+//! | the bytes on the netlink socket? | module [`wire`] |
+//! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
+//!
+//! # What is yours to know about IPVS
+//!
+//! * A kernel lists destinations newest first, and schedulers walk that list: ties go to the one
+//!   that was added last, and two directors agree about `mh` only if they added in the same order.
+//! * UDP connections are always inactive. [`WaitFor`] knows.
+//! * A removed destination stays in the kernel for two minutes after its last connection; added
+//!   again in that time it has its connections and counters back.
+//! * A dump is not one moment ([`Snapshot`]): whoever repairs a table reads it again afterwards.
+//! * Everything, reading too, needs CAP_NET_ADMIN in the first user namespace.
+//!
+//! # Errors and panics
+//!
+//! What the kernel sends is read or refused with the name of what is wrong ([`wire::WireError`]),
+//! whatever the bytes. A refused change is an outcome, not an error, and says what to do about it.
+//! Nothing here panics but by a defect.
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! | --- | --- | --- |
+//! | `mock` | no | `MockIpvsBackend`, made by mockall |
+//! | `proptest` | no | module `strategy`: arbitrary values of the crate's types |
+//!
+//! # Sources
+//!
+//! What Linux 6.1 and 6.12 and ipvsadm 1.31 do: the messages between them and ipvsadm's output are
+//! recorded in the tests of this crate.
 
 #![forbid(unsafe_code)]
 
