@@ -121,6 +121,7 @@ impl VirtualRouter {
     fn on_advert_as_backup(&mut self, advert: &Advertisement, rival: Candidate, now: Instant) {
         let own = self.priority();
         let master_interval = self.interval_of(advert);
+        let master_down_at = now + self.master_down(master_interval);
         let State::Backup(backup) = &mut self.state else {
             return;
         };
@@ -141,30 +142,23 @@ impl VirtualRouter {
             Preempt::After(Duration::ZERO) => false,
             Preempt::After(delay) => now < *backup.preempt_at.get_or_insert(now + delay),
         };
-        let new_master = backup.master.map(|known| known.address) != Some(rival.address);
-        backup.master = Some(rival);
         backup.released = false;
         if accepted {
             backup.claiming = false;
+            // Who is about to yield to the master we hear does not make us wait any shorter for
+            // that one; else a faster pace of the one makes us take the other for dead.
+            let yields = backup
+                .master
+                .is_some_and(|known| known.compare(&rival) == Ordering::Greater);
+            if yields && backup.master_down_at > master_down_at {
+                return;
+            }
             backup.master_interval = master_interval;
-            self.wait_for_master(now);
+            backup.master_down_at = master_down_at;
         }
-        if new_master {
+        let last = backup.master.replace(rival);
+        if last.map(|last| last.address) != Some(rival.address) {
             self.tell_differences(advert, rival.address);
-        }
-    }
-
-    /// Starts the wait for the master anew.
-    fn wait_for_master(&mut self, now: Instant) {
-        let State::Backup(Backup {
-            master_interval, ..
-        }) = self.state
-        else {
-            return;
-        };
-        let wait = self.master_down(master_interval);
-        if let State::Backup(backup) = &mut self.state {
-            backup.master_down_at = now + wait;
         }
     }
 

@@ -126,6 +126,33 @@ fn row_2_2_master_adver_int_is_learnt_in_v3_from_accepted_adverts_only() {
     rig.expect_wait(2 * SECOND + 2 * SECOND * 156 / 256);
 }
 
+/// RFC 9568 and keepalived learn from everybody; with intervals that differ, backups then take a
+/// slow master for dead each time a fast one yields to it, for ever (`VRRP_SEED=18639`).
+#[test]
+fn row_2_2_master_adver_int_of_one_that_yields_does_not_shorten_the_wait_for_its_better() {
+    let mut rig = Rig::started(|_| {});
+    let hear = |rig: &Rig, priority, from, centis| {
+        let mut config = rig.router.config().clone();
+        config.interval = AdvertInterval::from_centis(centis).unwrap();
+        let mut received = rig.heard(priority, from);
+        received.advert = config
+            .advertisement()
+            .unwrap()
+            .with_priority(Priority::from_wire(priority));
+        Input::Advert(received)
+    };
+    rig.give(hear(&rig, 200, HIGHER, 100), SECOND);
+    rig.expect(hear(&rig, 150, LOWER, 20), ms(1010), []);
+    rig.expect_wait(SECOND + Duration::from_micros(3_609_375));
+    assert_eq!(rig.router.master().unwrap().address, address(HIGHER));
+
+    // If it does not yield, because its better is dead, it is the master that is waited for.
+    let late = ms(4100);
+    rig.give(hear(&rig, 150, LOWER, 20), late);
+    rig.expect_wait(late + Duration::from_micros(3_609_375) / 5);
+    assert_eq!(rig.router.master().unwrap().address, address(LOWER));
+}
+
 #[test]
 fn row_2_2_the_own_interval_counts_again_once_the_learnt_master_is_gone() {
     let mut rig = Rig::started(|config| config.preempt = Preempt::Never);
