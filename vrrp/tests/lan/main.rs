@@ -30,8 +30,9 @@
 //!    2 *L*. What is lost is said again after *I*.)
 //! 3. Once all is repaired there is exactly one within max(N, D); and after
 //!    **B = N + D + preempt delay + I + down + D** it has the highest priority, if a node of that
-//!    priority preempts, and loses the addresses never again. Without loss nothing changes from
-//!    then on.
+//!    priority preempts, and if no other has that priority, it loses the addresses never again.
+//!    (Of equals, one that misses enough advertisements takes over and stays, if its address is
+//!    the higher one.) Without loss nothing changes from then on.
 //! 4. Members of a sync group are master on the same node, but for D.
 //! 5. Nobody announces addresses that it does not have.
 
@@ -73,6 +74,15 @@ fn the_invariants_hold_through_failures_third_quarter() {
 #[test]
 fn the_invariants_hold_through_failures_last_quarter() {
     run_quarter(3);
+}
+
+/// 6754: of two equals, one takes over when the line loses enough. 18639: a fast master that yields
+/// to a slow one with a last word made the others take that one for dead, again and again.
+#[test]
+fn seeds_that_once_failed_do_so_no_more() {
+    for seed in [6754, 18639] {
+        assert_eq!(Scenario::new(seed).run().1, Ok(()), "VRRP_SEED={seed}");
+    }
 }
 
 #[test]

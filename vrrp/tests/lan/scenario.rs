@@ -138,7 +138,7 @@ impl Scenario {
             self.pass(self.interval)?;
             for segment in segments.clone() {
                 let master = masters[segment];
-                let is_best = best(&self.world, segment).len() < self.world.machines.len();
+                let is_best = best(&self.world, segment) == [master];
                 let holders = settled_holders(&self.world, segment)?;
                 if (self.bounds.lossless || is_best) && !holders.contains(&master) {
                     return Err(format!("{master} has lost the addresses to {holders:?}"));
