@@ -40,14 +40,17 @@
 //! # What follows from health
 //!
 //! [`all_must_pass`] joins the checks of a server, [`Quorum`] says whether a service has enough
-//! servers, [`decide`] which of them are used and with what weight.
+//! servers, [`decide`] which of them are used and with what weight. [`SlowStart`] lets a server's
+//! weight grow after it has come up, and [`Outliers`] finds servers that fail those who use them.
 
 mod checker;
 mod fleet;
 mod histogram;
+mod outlier;
 mod pool;
 mod quorum;
 mod random;
+mod slow_start;
 
 pub use checker::{
     CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
@@ -57,7 +60,9 @@ pub use fleet::{
     Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, Snapshot,
 };
 pub use histogram::Histogram;
+pub use outlier::{OutlierConfig, Outliers};
 pub use pool::{
     Decision, MAX_WEIGHT, Place, PoolConfig, Server, SorryServer, decide, dynamic_weight,
 };
 pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
+pub use slow_start::SlowStart;
