@@ -2,3 +2,4 @@
 
 pub mod advert;
 pub mod conf;
+pub mod ipvs_wire;

@@ -226,3 +226,65 @@ pub enum TableError {
         role: SyncRole,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tunnel;
+
+    #[test]
+    fn every_broken_rule_of_a_table_is_told() {
+        let web = ServiceKey::tcp("10.1.0.100:80".parse().unwrap());
+        let mut table = Table::default();
+        table.add_service(web, ServiceSettings::default()).unwrap();
+        let tunnel = DestinationSettings::new(Forwarding::Tunnel(Tunnel::Ipip));
+        let far = "[fd00::1]:80".parse().unwrap();
+        table.add_destination(web, far, tunnel).unwrap();
+        assert_eq!(table.check(), Ok(()));
+
+        table
+            .add_daemon(SyncDaemon::new(SyncRole::Master, "eth0".parse().unwrap()))
+            .unwrap();
+        let every_port = ServiceKey::tcp("10.1.0.100:0".parse().unwrap());
+        table.services.insert(every_port, Service::default());
+        assert_eq!(
+            table.check().unwrap_err(),
+            [
+                RuleError::EveryPortWithoutPersistence {
+                    service: every_port
+                },
+                RuleError::MixedFamiliesWithDaemon {
+                    service: web,
+                    destination: far
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_added_twice_or_to_nothing() {
+        let web = ServiceKey::tcp("10.1.0.100:80".parse().unwrap());
+        let one = "10.0.0.1:80".parse().unwrap();
+        let settings = DestinationSettings::default();
+        let mut table = Table::default();
+        assert_eq!(
+            table.add_destination(web, one, settings),
+            Err(TableError::NoSuchService { service: web })
+        );
+        table.add_service(web, ServiceSettings::default()).unwrap();
+        assert_eq!(
+            table.add_service(web, ServiceSettings::default()),
+            Err(TableError::ServiceExists { service: web })
+        );
+        table.add_destination(web, one, settings).unwrap();
+        let before = table.clone();
+        assert_eq!(
+            table.add_destination(web, one, settings.with_weight(crate::Weight::ZERO)),
+            Err(TableError::DestinationExists {
+                service: web,
+                destination: one
+            })
+        );
+        assert_eq!(table, before);
+    }
+}
