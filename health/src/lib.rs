@@ -42,8 +42,14 @@
 //! [`all_must_pass`] joins the checks of a server, [`Quorum`] says whether a service has enough
 //! servers, [`decide`] which of them are used and with what weight. [`SlowStart`] lets a server's
 //! weight grow after it has come up, and [`Outliers`] finds servers that fail those who use them.
+//!
+//! # Without a network
+//!
+//! Module [`fake`] has servers that fail by script or by a seed, and runs a fleet on them in
+//! virtual time.
 
 mod checker;
+pub mod fake;
 mod fleet;
 mod histogram;
 mod outlier;

@@ -71,7 +71,6 @@ impl<K: Ord + Clone> Outliers<K> {
     /// Servers that it does not have are ignored, and so are connections to one that is ejected:
     /// they began before.
     pub fn record(&mut self, server: &K, succeeded: bool, now: Instant) -> bool {
-        let ejected = self.ejected(now).count();
         let most = self.servers.len() * usize::from(self.config.most_percent.min(100)) / 100;
         let longest = self.config.longest.min(crate::CheckConfig::LONGEST);
         let Some(state) = self.servers.get_mut(server) else {
@@ -85,9 +84,13 @@ impl<K: Ord + Clone> Outliers<K> {
             return false;
         }
         state.failures = state.failures.saturating_add(1);
-        if state.failures < self.config.failures.get() || ejected >= most {
+        // The others are counted only now: this is called for every connection.
+        if state.failures < self.config.failures.get() || self.ejected(now).count() >= most {
             return false;
         }
+        let Some(state) = self.servers.get_mut(server) else {
+            return false;
+        };
         if state
             .until
             .is_some_and(|until| now.duration_since(until) >= longest)
