@@ -6,7 +6,7 @@
 
 use std::future;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,6 +88,12 @@ pub enum ListenError {
         /// The socket.
         path: PathBuf,
     },
+    /// There is something else at that place.
+    #[error("{} is no socket: choose another path with --control", path.display())]
+    NotASocket {
+        /// What is no socket.
+        path: PathBuf,
+    },
     /// The file cannot be made.
     #[error("cannot listen on {}: choose another path with --control", path.display())]
     Io {
@@ -114,14 +120,20 @@ impl Control {
             path: path.to_owned(),
             source,
         };
-        if client::answers(path) {
-            return Err(ListenError::InUse {
-                path: path.to_owned(),
-            });
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+        match std::fs::symlink_metadata(path) {
+            Ok(file) if !file.file_type().is_socket() => {
+                return Err(ListenError::NotASocket {
+                    path: path.to_owned(),
+                });
+            }
+            Ok(_) if client::answers(path) => {
+                return Err(ListenError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            Ok(_) => std::fs::remove_file(path).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
@@ -226,5 +238,15 @@ mod tests {
         assert_eq!(ask(r#"{"request":"stop"}"#), Some(Ask::Stop));
         assert_eq!(ask(r#"{"request":"dance"}"#), None);
         assert_eq!(ask(r#"{"request":"stop","now":true}"#), None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keepalived.conf");
+        std::fs::write(&file, "precious").unwrap();
+        let refused = Control::listen(&file).expect_err("it is no socket");
+        assert!(matches!(refused, ListenError::NotASocket { .. }));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     }
 }
