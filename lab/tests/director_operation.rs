@@ -243,6 +243,45 @@ fn a_file_that_is_wrong_or_missing_does_not_start_a_daemon() {
     assert!(missing.log().contains("cannot read"), "{}", missing.log());
 }
 
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn a_log_that_nobody_reads_keeps_nobody_from_the_address() {
+    let (_lab, node) = one_node("unread");
+    let notifications = Notifications::new(&node);
+    let file = format!("{HEAD}{}", instance("VI_1", 51, 100, &notifications));
+    // A disk that is full, a reader that has gone, and one that lives but does not read: the pipe
+    // is too small for the log of a start.
+    for (number, log) in ["2>/dev/full", "2>&1 | true", "2>&1 | sleep 60"]
+        .iter()
+        .enumerate()
+    {
+        let path = node.path("unread.conf");
+        std::fs::write(&path, &file).expect("the node has a directory");
+        let socket = node.path("unread.sock");
+        let (program, configuration, socket) =
+            (director(), path.display(), socket.display().to_string());
+        let mut command = std::process::Command::new("sh");
+        command.env("RUST_LOG", "trace").arg("-c").arg(format!(
+            "{} run -f {configuration} --control {socket} {log}",
+            program.display()
+        ));
+        let _daemon = node.spawn(&format!("unread{number}"), command);
+        wait_until(log, SOON, || node.holds(VIP));
+        let ask = |word| {
+            node.run(
+                &program.display().to_string(),
+                &[word, "--control", &socket],
+            )
+        };
+        assert!(ask("status").contains("MASTER"), "{log}");
+        assert_eq!(ask("stop"), "stopping\n", "{log}");
+        wait_until(log, SOON, || !node.holds(VIP));
+    }
+}
+
 const HEAD: &str = "global_defs {\n script_user root\n enable_script_security\n}\n";
 
 fn one_node(name: &str) -> (Lab, Node) {

@@ -1,5 +1,6 @@
 //! `director run`.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,11 +31,20 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> ExitCode {
-        log::start(self.log_format);
+        let log = match log::start(self.log_format) {
+            Ok(log) => log,
+            Err(error) => {
+                // Nothing is left to do if that cannot be said either.
+                writeln!(io::stderr(), "director: cannot start the log: {error}").ok();
+                return ExitCode::from(3);
+            }
+        };
         let mut options = run::Options::new(self.file);
         options.control = self.control;
         options.reading.lenient = self.lenient;
         options.reading.config_id = self.config_id;
-        run::run(&options, &Host)
+        let code = run::run(&options, &Host);
+        drop(log);
+        code
     }
 }
