@@ -41,13 +41,15 @@ pub enum Event {
         /// Who sent it.
         from: IpAddr,
     },
-    /// A master lists other addresses than we have. Told when it is first heard.
+    /// A master lists other addresses than we have. Told when it is first heard, at
+    /// most once a minute.
     AddressListDiffers {
         /// The master.
         from: IpAddr,
     },
     /// A master advertises at another interval than ours, which version 3 follows unless it is
-    /// about to preempt. Told when it is first heard.
+    /// about to preempt. Told when it is first heard, at
+    /// most once a minute.
     IntervalDiffers {
         /// The master.
         from: IpAddr,

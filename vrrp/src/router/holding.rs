@@ -19,7 +19,10 @@ impl VirtualRouter {
         if !self.is_last_acquire() {
             return;
         }
-        self.failures_in_a_row = 0;
+        // Somebody who has just removed them may do so again.
+        if self.lost_at.is_none_or(|at| now - at >= LOSS_WINDOW) {
+            self.failures_in_a_row = 0;
+        }
         let State::Master(master) = &mut self.state else {
             return;
         };

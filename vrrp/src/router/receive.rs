@@ -158,17 +158,24 @@ impl VirtualRouter {
         }
         let last = backup.master.replace(rival);
         if last.map(|last| last.address) != Some(rival.address) {
-            self.tell_differences(advert, rival.address);
+            self.tell_differences(advert, rival.address, now);
         }
     }
 
-    fn tell_differences(&mut self, advert: &Advertisement, from: IpAddr) {
-        if !self.same_addresses(advert) {
+    fn tell_differences(&mut self, advert: &Advertisement, from: IpAddr, now: Instant) {
+        let interval = advert.interval();
+        let (addresses_differ, interval_differs) = (
+            !self.same_addresses(advert),
+            interval != self.config.interval,
+        );
+        if !(addresses_differ || interval_differs) || !is_news(&mut self.differences_told, now) {
+            return;
+        }
+        if addresses_differ {
             self.outputs
                 .push_back(Output::Event(Event::AddressListDiffers { from }));
         }
-        let interval = advert.interval();
-        if interval != self.config.interval {
+        if interval_differs {
             self.outputs
                 .push_back(Output::Event(Event::IntervalDiffers { from, interval }));
         }
@@ -216,7 +223,7 @@ impl VirtualRouter {
             priority: rival.priority,
         };
         self.become_backup(because, backup);
-        self.tell_differences(advert, rival.address);
+        self.tell_differences(advert, rival.address, now);
     }
 
     fn assert_mastership(&mut self, rival: Candidate, now: Instant) {

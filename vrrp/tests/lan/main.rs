@@ -19,7 +19,7 @@
 //! * *L*: the longest a frame takes (latency, jitter, and what reordering holds back);
 //! * *A*: the longest it takes to add or remove the addresses;
 //! * *K*: how many advertisements in a row the line may lose: none without loss, otherwise as many
-//!   as make `loss^K` less than one in a million million (17 at 20 %);
+//!   as make `loss^K` less than one in a million million (18 at 20 %);
 //! * *down* = 3 *I* + skew, where the skew is at most *I* (version 2: one second);
 //!
 //! and between two disturbances, for nodes that are connected, run and are not in fault:

@@ -141,6 +141,28 @@ fn row_2_5_a_vip_removed_again_and_again_is_not_fought_for() {
 }
 
 #[test]
+fn a_vip_that_is_removed_whenever_it_is_back_is_tried_later_each_time() {
+    let mut rig = Rig::master(|_| {});
+    let mut now = SECOND;
+    rig.give(Input::AddressesLost, now);
+    rig.give(Input::Acquired, now);
+    for secs in [1, 2, 4] {
+        let outputs = rig.give(Input::AddressesLost, now);
+        let retry_in = Duration::from_secs(secs);
+        let gave_up = outputs.iter().any(|output| {
+            matches!(output, Output::Event(Event::AcquireFailed { retry_in: told, .. })
+                if *told == retry_in)
+        });
+        assert!(gave_up, "{retry_in:?}: {outputs:?}");
+        now += retry_in;
+        rig.give(Input::Timeout, now);
+        now += DOWN;
+        rig.give(Input::Timeout, now);
+        rig.give(Input::Acquired, now);
+    }
+}
+
+#[test]
 fn row_2_5_a_vip_removed_once_in_a_while_is_put_back_each_time() {
     let mut rig = Rig::master(|_| {});
     for at in [1, 11, 21] {

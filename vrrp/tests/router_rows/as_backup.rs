@@ -9,6 +9,8 @@ use crate::rig::*;
 const DOWN: Duration = Duration::from_micros(3_609_375);
 const SKEW: Duration = Duration::from_micros(609_375);
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 #[test]
 fn row_2_3_backup_priority_0_waits_for_the_skew_only() {
     let mut rig = Rig::started(|_| {});
@@ -123,7 +125,8 @@ fn a_master_with_our_own_address_is_still_a_master() {
 
 #[test]
 fn differences_are_told_once_for_each_master_even_if_it_is_about_to_be_preempted() {
-    let mut rig = Rig::started(|_| {});
+    // A backup that stays one for the minute after which another master is told of.
+    let mut rig = Rig::started(|config| config.startup_delay = 2 * MINUTE);
     let mut config = rig.router.config().clone();
     config.vips.push("192.0.2.101".parse().unwrap());
     let hear = |rig: &Rig, priority, from| {
@@ -141,7 +144,9 @@ fn differences_are_told_once_for_each_master_even_if_it_is_about_to_be_preempted
     };
     rig.expect(hear(&rig, 99, LOWER), SECOND, [differs(LOWER)]);
     rig.expect(hear(&rig, 101, LOWER), SECOND, []);
-    rig.expect(hear(&rig, 101, HIGHER), SECOND, [differs(HIGHER)]);
-    assert_eq!(rig.router.counters().address_list_differs, 3);
-    assert_eq!(rig.router.counters().received, 3);
+    let later = SECOND + MINUTE;
+    rig.give(hear(&rig, 101, LOWER), later - SECOND);
+    rig.expect(hear(&rig, 101, HIGHER), later, [differs(HIGHER)]);
+    assert_eq!(rig.router.counters().address_list_differs, 4);
+    assert_eq!(rig.router.counters().received, 4);
 }

@@ -168,6 +168,20 @@ fn row_2_3_step_12_another_vip_list_is_told_and_accepted_as_keepalived_since_2_3
 }
 
 #[test]
+fn two_masters_that_alternate_with_other_vips_are_told_of_once_a_minute() {
+    let mut rig = Rig::started(|_| {});
+    let other: vrrp::Vip = "192.0.2.101".parse().unwrap();
+    let mut told = 0;
+    for tenth in 0..700 {
+        let from = if tenth % 2 == 0 { HIGHER } else { "192.0.2.77" };
+        let mut received = rig.heard(200, from);
+        received.advert = advert_of(&rig, |config| config.vips.push(other.clone()));
+        told += rig.give(Input::Advert(received), ms(100 * tenth)).len();
+    }
+    assert_eq!(told, 2, "in 70 s");
+}
+
+#[test]
 fn row_2_3_step_12_another_vip_list_is_dropped_where_that_is_configured() {
     let mut rig = Rig::started(|config| config.address_list = AddressListCheck::Reject);
     let mut received = rig.heard(200, HIGHER);
