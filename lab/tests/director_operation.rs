@@ -105,6 +105,7 @@ fn a_reload_with_a_mistake_changes_nothing_and_says_where_it_is() {
         ),
         (format!("{good}}}"), "}"),
         (String::from("\0\u{1b}[31m"), "error"),
+        (String::new(), "the file has no vrrp_instance"),
         (good.clone(), "Configuration applied"),
     ] {
         let refused = daemon.log().matches("Reload refused").count();

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use crate::{AdvertInterval, Priority, RejectReason, Role, Tracked};
+use crate::{AdvertInterval, Family, Priority, RejectReason, Role, Tracked};
 
 /// Something that happened to a virtual router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,8 +146,9 @@ impl fmt::Display for Cause {
 pub enum FaultCause {
     /// Its interface is down, without carrier, or gone.
     InterfaceDown(Arc<str>),
-    /// Its interface has no address of the family to send from.
-    NoSourceAddress(Arc<str>),
+    /// Its interface has no address of the family to send from; for IPv6 that is a link-local one
+    /// (RFC 9568 §5.1.2.1).
+    NoSourceAddress(Arc<str>, Family),
     /// Advertisements cannot be sent or received on its interface.
     NoAdvertiser(Arc<str>),
     /// A condition it requires does not hold.
@@ -163,9 +164,15 @@ pub enum FaultCause {
 impl fmt::Display for FaultCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InterfaceDown(name) => write!(f, "interface {name} is down"),
-            Self::NoSourceAddress(name) => {
-                write!(f, "interface {name} has no address to send from")
+            Self::InterfaceDown(name) => write!(f, "interface {name} is down or does not exist"),
+            Self::NoSourceAddress(name, Family::V4) => {
+                write!(f, "interface {name} has no IPv4 address to send from")
+            }
+            Self::NoSourceAddress(name, Family::V6) => {
+                write!(
+                    f,
+                    "interface {name} has no IPv6 link-local address to send from"
+                )
             }
             Self::NoAdvertiser(name) => write!(f, "cannot send or receive on interface {name}"),
             Self::Tracker(tracked) => write!(f, "{tracked} is down"),

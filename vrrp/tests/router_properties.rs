@@ -375,7 +375,7 @@ fn tracker_state() -> impl Strategy<Value = TrackerState> + Clone {
 fn fault_cause() -> impl Strategy<Value = FaultCause> + Clone {
     sample::select(vec![
         FaultCause::InterfaceDown("eth0".into()),
-        FaultCause::NoSourceAddress("eth0".into()),
+        FaultCause::NoSourceAddress("eth0".into(), Family::V4),
         FaultCause::NoAdvertiser("eth0".into()),
         FaultCause::Addresses,
         FaultCause::Group,

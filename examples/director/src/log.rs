@@ -26,7 +26,7 @@ pub enum Format {
 /// Starts the log. What is told is chosen by `RUST_LOG`; the default is `info`.
 ///
 /// Nobody who logs waits for the reader of standard error, and none of its errors stops anybody.
-/// Dropping what this returns waits, at most a second, until all that was logged is written.
+/// Dropping what this returns waits, at most about two seconds, until all that was logged is written.
 ///
 /// Changes nothing if a log was started before.
 ///

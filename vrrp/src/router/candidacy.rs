@@ -14,7 +14,7 @@ impl VirtualRouter {
         self.link = Some((running, primary));
         let name = &self.config.interface;
         let down = FaultCause::InterfaceDown(Arc::clone(name));
-        let addressless = FaultCause::NoSourceAddress(Arc::clone(name));
+        let addressless = FaultCause::NoSourceAddress(Arc::clone(name), self.family());
         // Without a link it is of no interest, and the kernel may have dropped it with the link.
         let no_source = running && self.source().is_none();
         for (cause, present) in [

@@ -107,7 +107,7 @@ fn an_address_that_cannot_be_used_yet_is_not_sent_from() {
     rig.links.get_mut("eth0").unwrap().addresses[0].usable = false;
     rig.tell_links(NOW);
     rig.configure(&[router("A", 1, &[101])], NOW).unwrap();
-    let expected = FaultCause::NoSourceAddress("eth0".into());
+    let expected = FaultCause::NoSourceAddress("eth0".into(), vrrp::Family::V4);
     assert!(rig.router("A").faults().eq([expected]));
 }
 

@@ -111,7 +111,7 @@ fn a_router_whose_interface_loses_its_last_address_is_in_fault() {
         running: true,
         primary: None,
     };
-    let cause = FaultCause::NoSourceAddress("eth0".into());
+    let cause = FaultCause::NoSourceAddress("eth0".into(), vrrp::Family::V4);
     let told_fault = told(Role::Master, Role::Fault, Cause::Fault(cause));
     rig.expect(bare, NOW, [rig.release(), told_fault]);
 }

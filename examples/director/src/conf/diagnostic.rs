@@ -251,6 +251,9 @@ impl Diagnostics {
     pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
         if self.lenient && matches!(diagnostic.code, Code::NotYet | Code::UnexpectedWord) {
             diagnostic.severity = Severity::Warning;
+            if diagnostic.code == Code::NotYet {
+                diagnostic.help = Some("it is left out, and so is its block".to_owned());
+            }
         }
         self.errors += usize::from(diagnostic.severity == Severity::Error);
         self.list.push(diagnostic);

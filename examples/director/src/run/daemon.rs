@@ -35,6 +35,20 @@ pub(super) struct Daemon {
     removed: BTreeSet<Subject>,
     runner: Arc<CurrentRunner>,
     log_unknown_vrids: bool,
+    /// How many virtual routers are configured.
+    instances: usize,
+}
+
+/// Why settings are not taken over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error(transparent)]
+    Configure(#[from] vrrp::ConfigureError),
+    #[error(
+        "the file has no vrrp_instance: one that was cut short would take every address away; to \
+         give them up, use `director stop`"
+    )]
+    Empty,
 }
 
 impl Daemon {
@@ -60,6 +74,7 @@ impl Daemon {
             removed: BTreeSet::new(),
             runner,
             log_unknown_vrids: false,
+            instances: 0,
             vrrp,
         };
         daemon.on_links();
@@ -70,8 +85,11 @@ impl Daemon {
     /// Goes over to other settings: all of them or, if they are not good, none.
     ///
     /// # Errors
-    /// The settings contradict themselves; nothing has changed.
-    pub(super) async fn reload(&mut self, settings: Settings) -> Result<(), vrrp::ConfigureError> {
+    /// The settings contradict themselves, or would take every address away; nothing has changed.
+    pub(super) async fn reload(&mut self, settings: Settings) -> Result<(), ReloadError> {
+        if settings.routers.is_empty() && self.instances > 0 {
+            return Err(ReloadError::Empty);
+        }
         let checks = settings.checks.clone();
         self.apply(settings).await?;
         self.checks
@@ -98,6 +116,7 @@ impl Daemon {
                 return Err(error);
             }
         }
+        self.instances = settings.routers.len();
         self.runner.follow(&settings);
         self.log_unknown_vrids = settings.log_unknown_vrids;
         Ok(())

@@ -331,7 +331,12 @@ impl Driver {
                 .map(|(_, report)| report.output),
             Because::NotRunYet | Because::InitFail | Because::AddedByReload => None,
         };
-        info!(%name, ?state, output, "VRRP_Script({name}) {because}");
+        match state {
+            CheckState::Down => warn!(%name, ?state, output, "VRRP_Script({name}) {because}"),
+            CheckState::Up | CheckState::Unknown => {
+                info!(%name, ?state, output, "VRRP_Script({name}) {because}");
+            }
+        }
         self.status.send_modify(|status| {
             status.state = state;
             status.because = because.clone();

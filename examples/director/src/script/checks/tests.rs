@@ -282,18 +282,17 @@ async fn the_log_has_the_lines_of_keepalived_one_for_each_change() {
 
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let message = |line: &str| {
-        let start = line.find(" INFO ").map_or(0, |at| at + " INFO ".len());
         let fields = line.find(" name=").unwrap_or(line.len());
-        line[start..fields].to_owned()
+        line[..fields].trim_start().to_owned()
     };
     let expected = [
-        "VRRP_Script(chk) succeeded",
-        "Script `chk` now returning 2",
-        "VRRP_Script(chk) failed (exited with status 2)",
-        "Script `chk` failed (due to signal 9)",
-        "Script `chk` now returning 0",
-        "VRRP_Script(chk) succeeded",
-        "VRRP_Script(chk) timed_out",
+        "INFO VRRP_Script(chk) succeeded",
+        "INFO Script `chk` now returning 2",
+        "WARN VRRP_Script(chk) failed (exited with status 2)",
+        "INFO Script `chk` failed (due to signal 9)",
+        "INFO Script `chk` now returning 0",
+        "INFO VRRP_Script(chk) succeeded",
+        "WARN VRRP_Script(chk) timed_out",
     ];
     assert_eq!(text.lines().map(message).collect::<Vec<_>>(), expected);
     assert!(text.contains("output=\"output of chk\""), "{text}");
