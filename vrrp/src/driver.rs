@@ -171,12 +171,7 @@ impl Driver {
 
     /// Has an advertiser open for each interface that a router is on, and tells the routers.
     async fn open_ports(&mut self) {
-        let links = self
-            .links
-            .as_ref()
-            .map(|links| links.borrow().clone())
-            .unwrap_or_default();
-        for (id, input) in self.ports.open(&self.node, &links, now()).await {
+        for (id, input) in self.ports.open(&self.node, now()).await {
             self.handle(NodeInput::Router { id, input });
         }
     }

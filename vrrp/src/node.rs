@@ -205,6 +205,13 @@ impl Node {
         self.groups.iter()
     }
 
+    /// The interfaces as it was told of them last; `None` before the first
+    /// [`NodeInput::Links`].
+    #[must_use]
+    pub const fn links(&self) -> Option<&Links> {
+        self.links.as_ref()
+    }
+
     /// How many well-formed advertisements arrived for virtual routers that are not ours.
     #[must_use]
     pub const fn unknown_vrids(&self) -> u64 {

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use crate::{
     Advertisement, Advertiser, AdvertiserError, Delivery, Destination, Family, FaultCause, Input,
-    Links, Network, Node, Received, RouterId, VirtualRouter, error_chain, handle::PortStatus,
+    Network, Node, Received, RouterId, VirtualRouter, error_chain, handle::PortStatus,
 };
 
 /// How long to wait before an advertiser that could not be opened is tried again.
@@ -115,13 +115,9 @@ impl Ports {
 
     /// Opens what routers need, and again what is on an interface that was replaced. The answer is
     /// what the routers have to be told.
-    pub(super) async fn open(
-        &mut self,
-        node: &Node,
-        links: &Links,
-        now: Instant,
-    ) -> Vec<(RouterId, Input)> {
+    pub(super) async fn open(&mut self, node: &Node, now: Instant) -> Vec<(RouterId, Input)> {
         self.retry_at = None;
+        let link = |interface: &Arc<str>| node.links().and_then(|links| links.get(interface));
         let mut wanted: BTreeMap<PortKey, BTreeSet<IpAddr>> = BTreeMap::new();
         for (_, router) in node.routers() {
             let groups = wanted.entry(key_of(router)).or_default();
@@ -129,14 +125,11 @@ impl Ports {
                 groups.insert(*group);
             }
         }
-        self.by_key.retain(|key, port| {
-            links
-                .get(&key.0)
-                .is_some_and(|link| link.index == port.index)
-        });
+        self.by_key
+            .retain(|key, port| link(&key.0).is_some_and(|link| link.index == port.index));
         for (key, groups) in wanted {
             // A router on an interface that does not exist is in fault for that already.
-            if let Some(link) = links.get(&key.0) {
+            if let Some(link) = link(&key.0) {
                 match self.open_one(&key, link.index, groups, now).await {
                     Ok(()) => drop(self.failed.remove(&key)),
                     Err(error) => {
