@@ -54,10 +54,12 @@ mod fleet;
 mod histogram;
 mod outlier;
 mod pool;
+mod probe;
 mod quorum;
 mod random;
 mod slow_start;
 
+pub use async_trait::async_trait;
 pub use checker::{
     CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
     KeepalivedTiming, Output, Run, WhenDown,
@@ -70,5 +72,8 @@ pub use outlier::{OutlierConfig, Outliers};
 pub use pool::{
     Decision, MAX_WEIGHT, Place, PoolConfig, Server, SorryServer, decide, dynamic_weight,
 };
+#[cfg(any(test, feature = "mock"))]
+pub use probe::MockHealthProbe;
+pub use probe::{HealthProbe, ProbeError, Success, Target};
 pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
 pub use slow_start::SlowStart;
