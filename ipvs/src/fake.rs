@@ -34,6 +34,10 @@
 //! | somebody changes the table at any time | [`Kernel::change`] |
 
 mod kernel;
+mod machine;
+mod source_nat;
 mod state;
 
 pub use kernel::{Fault, Kernel, Record};
+pub use machine::Machine;
+pub use source_nat::SourceNat;

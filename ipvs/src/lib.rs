@@ -47,6 +47,8 @@
 //! | what has to change? | [`plan()`], [`plan_owned`], [`Change`] |
 //! | what became of it? | [`IpvsBackend::apply`], [`ChangeOutcome`], [`Refusal`] |
 //! | how does a server leave without cutting its clients off? | [`Drain`] |
+//! | what do real servers and a masquerading director need? | [`RealServer`], [`Forwarder`], module [`machine`] |
+//! | real servers that know no way back through the director? | [`FullNat`], [`SourceNat`] |
 //! | ipvsadm's lists and saved tables? | module [`text`] |
 //! | the bytes on the netlink socket? | module [`wire`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
@@ -71,7 +73,8 @@
 //!
 //! | feature | default | what |
 //! | --- | --- | --- |
-//! | `mock` | no | `MockIpvsBackend`, made by mockall |
+//! | `machine` | yes | [`machine::Linux`] and [`Nft`]: the machine that the program runs on |
+//! | `mock` | no | `MockIpvsBackend`, `MockMachine` and `MockSourceNat`, made by mockall |
 //! | `proptest` | no | module `strategy`: arbitrary values of the crate's types |
 //!
 //! # Sources
@@ -88,8 +91,12 @@ mod daemon;
 mod destination;
 mod drain;
 pub mod fake;
+mod forwarder;
+mod full_nat;
+pub mod machine;
 mod name;
 mod plan;
+mod real_server;
 mod rules;
 mod seconds;
 mod service;
@@ -112,8 +119,15 @@ pub use destination::{
     Weight,
 };
 pub use drain::{Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, WaitFor};
+pub use forwarder::Forwarder;
+#[cfg(any(test, feature = "mock"))]
+pub use full_nat::MockSourceNat;
+pub use full_nat::{FullNat, SourceNat, SourceNatError, Translated};
+#[cfg(feature = "machine")]
+pub use full_nat::{Nft, TABLE as FULL_NAT_TABLE};
 pub use name::{EngineName, InterfaceName, NameError, SchedulerName};
 pub use plan::{Ownership, plan, plan_owned};
+pub use real_server::{RealServer, Via};
 pub use rules::RuleError;
 pub use seconds::{Seconds, TimeoutChange, Timeouts};
 pub use service::{ClientMask, Flags, Persistence, PrefixLen, ServiceSettings};

@@ -1,0 +1,123 @@
+//! FULLNAT: the director's own address as the source towards real servers.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+
+use crate::{Endpoint, Forwarding, ServiceKey, Table};
+
+#[cfg(feature = "machine")]
+mod nft;
+
+#[cfg(feature = "machine")]
+pub use nft::{Nft, TABLE};
+
+/// Connections whose source becomes the director's own, so that real servers answer to the director
+/// without a route back through it.
+///
+/// IPVS masquerades the destination alone: the real server sees the client's address, and must have
+/// the director as its gateway. What changes the source as well is a rule of netfilter, for which
+/// connection tracking has to see what IPVS does (`net.ipv4.vs.conntrack`, see
+/// [`Forwarder::tracked`](crate::Forwarder::tracked)), and packets have to be forwarded. The price:
+/// real servers do not see the client, and a port of a real server can have about 64,000 connections
+/// from one source address at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FullNat {
+    /// Which connections.
+    pub translated: BTreeSet<Translated>,
+    /// The source towards IPv4 servers; else the first address of the interface that leads there.
+    pub source_v4: Option<Ipv4Addr>,
+    /// The source towards IPv6 servers; else the first address of the interface that leads there.
+    pub source_v6: Option<Ipv6Addr>,
+}
+
+/// Connections to a virtual service that go to one real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "it is these two")]
+pub struct Translated {
+    /// The virtual service.
+    pub service: ServiceKey,
+    /// The real server; port 0: the one the client asked for.
+    pub server: Endpoint,
+}
+
+impl FullNat {
+    /// The connections to these services of a table, as far as they are masqueraded.
+    #[must_use]
+    pub fn of<'a>(table: &Table, services: impl IntoIterator<Item = &'a ServiceKey>) -> Self {
+        let mut full_nat = Self::default();
+        for key in services {
+            let Some(service) = table.services.get(key) else {
+                continue;
+            };
+            let masqueraded = service
+                .destinations
+                .iter()
+                .filter(|(_, settings)| settings.forwarding == Forwarding::Masquerade);
+            full_nat
+                .translated
+                .extend(masqueraded.map(|(destination, _)| Translated {
+                    service: *key,
+                    server: *destination,
+                }));
+        }
+        full_nat
+    }
+}
+
+/// Who translates sources: the kernel's netfilter ([`Nft`]), or one in memory
+/// ([`fake::SourceNat`](crate::fake::SourceNat)).
+///
+/// Implement with `#[async_trait]`, which this crate re-exports.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait SourceNat: Send + Sync {
+    /// Translates exactly these connections from now on, in one step. Those that are under way go
+    /// on as they began. Idempotent; a dropped call has done it or not.
+    ///
+    /// # Errors
+    /// It was refused: what was translated before still is.
+    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError>;
+
+    /// Translates no new connections and leaves no trace. Idempotent; a dropped call has done it or
+    /// not.
+    ///
+    /// # Errors
+    /// It was refused.
+    async fn remove(&self) -> Result<(), SourceNatError>;
+}
+
+#[async_trait]
+impl<T: SourceNat + ?Sized> SourceNat for Arc<T> {
+    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
+        (**self).install(full_nat).await
+    }
+
+    async fn remove(&self) -> Result<(), SourceNatError> {
+        (**self).remove().await
+    }
+}
+
+/// Why sources are not translated as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceNatError {
+    /// The program `nft` could not be run.
+    #[error("cannot run `nft`, install it (Debian: package nftables)")]
+    NoProgram(#[source] io::Error),
+    /// It did not end.
+    #[error("`nft` did not end within {0:?}")]
+    TimedOut(std::time::Duration),
+    /// The process may not.
+    #[error("changing nftables needs CAP_NET_ADMIN, run as root: {0}")]
+    Forbidden(String),
+    /// It refused; what it said.
+    #[error("`nft` refused: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,194 @@
+//! This machine itself, in network namespaces of its own kernel.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{net::IpAddr, process::Command};
+
+use ipvs::{
+    Endpoint, FULL_NAT_TABLE, Family, Forwarder, FullNat, Nft, RealServer, ServiceKey, SourceNat,
+    Translated, Via,
+    machine::{self, Edit, Linux, Machine},
+};
+use lab::in_namespace;
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Runs a test in a namespace with an interface, on the thread that is in it.
+fn on_a_machine(test: impl AsyncFnOnce() + Send) {
+    in_namespace(|| {
+        run(&[
+            "ip", "link", "add", "eth0", "up", "type", "veth", "peer", "eth1",
+        ]);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(test());
+    });
+}
+
+fn run(command: &[&str]) -> String {
+    let (program, arguments) = command.split_first().unwrap();
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn value(machine: &Linux, sysctl: &str) -> String {
+    machine.sysctl(sysctl).await.unwrap().unwrap()
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn a_real_server_is_prepared_and_left_exactly_as_it_was() {
+    on_a_machine(async || {
+        let machine = Linux::open().unwrap();
+        machine
+            .set_sysctl("net.ipv4.conf.eth0.rp_filter", "1")
+            .await
+            .unwrap();
+        let state = || run(&["ip", "-oneline", "address"]);
+        let before = (
+            state(),
+            value(&machine, "net.ipv4.conf.all.arp_ignore").await,
+        );
+        let vips = ["10.1.0.100", "10.1.0.101", "fd00::100"];
+        let server = RealServer::new(vips.map(|vip| (address(vip), Via::DirectRoute)));
+
+        let edits = server.edits(&machine).await.unwrap();
+        machine::make(&machine, &edits).await.unwrap();
+        let on_lo = run(&["ip", "address", "show", "dev", "lo"]);
+        assert!(
+            on_lo.contains("inet 10.1.0.100/32 scope global lo"),
+            "{on_lo}"
+        );
+        assert!(
+            on_lo.contains("inet6 fd00::100/128 scope global nodad deprecated"),
+            "{on_lo}"
+        );
+        assert_eq!(value(&machine, "net.ipv4.conf.all.arp_ignore").await, "1");
+        assert_eq!(value(&machine, "net.ipv4.conf.all.arp_announce").await, "2");
+        assert_eq!(value(&machine, "net.ipv4.conf.eth0.rp_filter").await, "2");
+        assert_eq!(server.edits(&machine).await.unwrap(), []);
+        machine::make(&machine, &edits).await.unwrap();
+
+        assert_eq!(machine::undo(&machine, &edits).await.unwrap(), []);
+        assert_eq!(machine::undo(&machine, &edits).await.unwrap(), []);
+        assert_eq!(
+            (
+                state(),
+                value(&machine, "net.ipv4.conf.all.arp_ignore").await
+            ),
+            before
+        );
+        assert_eq!(value(&machine, "net.ipv4.conf.eth0.rp_filter").await, "1");
+    });
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn a_director_forwards_and_stops_forwarding() {
+    on_a_machine(async || {
+        let machine = Linux::open().unwrap();
+        let forwarder = Forwarder::of([Family::V4, Family::V6]);
+        let edits = forwarder.edits(&machine).await.unwrap();
+        assert_eq!(edits.len(), 2, "{edits:?}");
+        machine::make(&machine, &edits).await.unwrap();
+        assert_eq!(value(&machine, "net.ipv4.ip_forward").await, "1");
+        assert_eq!(value(&machine, "net.ipv6.conf.all.forwarding").await, "1");
+        assert_eq!(machine::undo(&machine, &edits).await.unwrap(), []);
+        assert_eq!(value(&machine, "net.ipv4.ip_forward").await, "0");
+    });
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn what_cannot_be_done_is_told_with_its_interface_or_module() {
+    on_a_machine(async || {
+        let machine = Linux::open().unwrap();
+        let nowhere = machine.add_address("eth9".parse().unwrap(), address("10.1.0.100"));
+        assert_eq!(
+            nowhere.await.unwrap_err().to_string(),
+            "cannot add 10.1.0.100 to eth9"
+        );
+        let module = machine.load_module("no_such_module").await.unwrap_err();
+        assert!(module.to_string().contains("no_such_module"), "{module}");
+        let missing: Edit = "sysctl net.ipv4.nothing = 1, was 0".parse().unwrap();
+        let error = machine::make(&machine, &[missing]).await.unwrap_err();
+        assert!(
+            error.source.to_string().contains("net.ipv4.nothing"),
+            "{error:?}"
+        );
+    });
+}
+
+fn full_nat(services: &[(ServiceKey, &str)]) -> FullNat {
+    let mut full_nat = FullNat::default();
+    full_nat
+        .translated
+        .extend(services.iter().map(|(service, server)| Translated {
+            service: *service,
+            server: server.parse().unwrap(),
+        }));
+    full_nat
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn the_source_nat_table_is_replaced_whole_and_removed_without_a_trace() {
+    on_a_machine(async || {
+        run(&["nft", "add table inet of_somebody_else"]);
+        let endpoint = |text: &str| text.parse::<Endpoint>().unwrap();
+        let all_ports = Endpoint::new(address("10.1.0.101"), 0);
+        let mark = ServiceKey::fwmark(7.try_into().unwrap(), Family::V4);
+        let mut wanted = full_nat(&[
+            (ServiceKey::tcp(endpoint("10.1.0.100:80")), "10.0.0.1:8080"),
+            (ServiceKey::tcp(endpoint("10.1.0.100:80")), "10.0.0.2:8080"),
+            (ServiceKey::udp(all_ports), "10.0.0.1:0"),
+            (ServiceKey::tcp(endpoint("[fd00::100]:80")), "[fd00::1]:80"),
+            (mark, "10.0.0.3:0"),
+        ]);
+        let table = || run(&["nft", "list", "table", "inet", FULL_NAT_TABLE]);
+        Nft.install(&wanted).await.unwrap();
+        let listed = table();
+        for line in [
+            "10.1.0.100 . tcp . 8080 . 10.0.0.1",
+            "10.1.0.101 . udp . 0-65535 . 10.0.0.1",
+            "fd00::100 . tcp . 80 . fd00::1",
+            "ct original ip daddr . meta l4proto . th dport . ip daddr @ip_services masquerade",
+            "meta mark . ip daddr @ip_marks masquerade",
+        ] {
+            assert!(listed.contains(line), "{line} is not in {listed}");
+        }
+        Nft.install(&wanted).await.unwrap();
+        assert_eq!(table(), listed);
+
+        wanted.translated.retain(|it| it.service == mark);
+        wanted.source_v4 = Some([10, 0, 0, 254].into());
+        Nft.install(&wanted).await.unwrap();
+        let listed = table();
+        assert!(listed.contains("snat ip to 10.0.0.254"), "{listed}");
+        assert!(!listed.contains("10.1.0.100"), "{listed}");
+
+        Nft.remove().await.unwrap();
+        Nft.remove().await.unwrap();
+        assert_eq!(
+            run(&["nft", "list", "tables"]),
+            "table inet of_somebody_else\n"
+        );
+    });
+}
