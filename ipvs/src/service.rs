@@ -101,7 +101,7 @@ impl Flags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Persistence {
-    /// How long a client may stay away. ipvsadm takes 1 to 2,678,400 s and by default 300.
+    /// How long a client may stay away. ipvsadm takes 1 to 2,678,400 s and by default 360.
     pub timeout: Seconds,
     /// Which clients count as one; of the family of the service.
     pub clients: ClientMask,
@@ -110,8 +110,8 @@ pub struct Persistence {
 }
 
 impl Persistence {
-    /// What ipvsadm takes for `-p` without a number: 300 s.
-    pub const DEFAULT_TIMEOUT: Seconds = Seconds::new(300);
+    /// What ipvsadm 1.31 takes for `-p` without a number, whatever its manual says: 360 s.
+    pub const DEFAULT_TIMEOUT: Seconds = Seconds::new(360);
 
     /// Every client of a family for itself.
     #[must_use]

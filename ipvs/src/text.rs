@@ -1,18 +1,21 @@
 //! ipvsadm's texts: what it lists, what it saves and what it restores.
 //!
-//! Addresses and ports are numbers, as with `-n`.
+//! What is read has addresses and ports in numbers, as with `-n`; what is written too, unless
+//! [`Names`] are given.
 
 mod command;
+mod connections;
 mod list;
+mod names;
 mod options;
 mod order;
 mod restore;
 mod save;
 
 pub use command::Problem;
-pub use list::{
-    Columns, ListOptions, list, list_connections, list_daemons, list_service, list_timeouts,
-};
+pub use connections::{connection_line, connections_title};
+pub use list::{Columns, ListOptions, list, list_daemons, list_service, list_timeouts};
+pub use names::Names;
 pub use order::Order;
-pub use restore::{Line, ParseError, parse, parse_table};
-pub use save::{Dialect, save};
+pub use restore::{Line, ParseError, parse, parse_table, parse_words};
+pub use save::{Dialect, command_line, save};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ipvs::{
     Info, Snapshot, SyncDaemon, Table, TimeoutChange, Timeouts, Version,
     text::{
-        Columns, Dialect, ListOptions, Order, list, list_connections, list_daemons, list_service,
-        list_timeouts, parse, parse_table, save,
+        Columns, Dialect, ListOptions, Names, Order, connections_title, list, list_daemons,
+        list_service, list_timeouts, parse, parse_table, save,
     },
 };
 
@@ -90,7 +90,7 @@ fn every_list_is_as_recorded() {
         ("-Ln --tun-info", Columns::TunInfo),
     ] {
         assert_eq!(
-            list(&snapshot(), &options(columns)),
+            list(&snapshot(), &options(columns), &Names::default()),
             output(command),
             "{command}"
         );
@@ -99,21 +99,30 @@ fn every_list_is_as_recorded() {
         exact: true,
         ..options(Columns::Stats)
     };
-    assert_eq!(list(&snapshot(), &exact), output("-Ln --stats --exact"));
+    assert_eq!(
+        list(&snapshot(), &exact, &Names::default()),
+        output("-Ln --stats --exact")
+    );
     let nosort = ListOptions {
         order: Order::Kernel,
         ..options(Columns::Plain)
     };
-    assert_eq!(list(&snapshot(), &nosort), output("-Ln --nosort"));
-    assert_eq!(list_connections(&[], false), output("-Lnc"));
+    assert_eq!(
+        list(&snapshot(), &nosort, &Names::default()),
+        output("-Ln --nosort")
+    );
+    assert_eq!(connections_title(false), output("-Lnc"));
 }
 
 #[test]
 fn the_plain_list_is_as_recorded_empty_and_full() {
     let mut empty = snapshot();
     empty.services.clear();
-    assert_eq!(list(&empty, &options(Columns::Plain)), output("-Ln"));
-    let full = list(&snapshot(), &options(Columns::Plain));
+    assert_eq!(
+        list(&empty, &options(Columns::Plain), &Names::default()),
+        output("-Ln")
+    );
+    let full = list(&snapshot(), &options(Columns::Plain), &Names::default());
     assert!(RECORDED.contains(&format!("$ ipvsadm -Ln\n{full}$ ipvsadm -Ln --nosort\n")));
 }
 
@@ -126,11 +135,21 @@ fn one_service_is_listed_without_header() {
         .iter()
         .map(|it| it.key)
         .find(|key| key.to_string() == web);
-    let listed = list_service(&snapshot, &key.unwrap(), &options(Columns::Plain));
+    let listed = list_service(
+        &snapshot,
+        &key.unwrap(),
+        &options(Columns::Plain),
+        &Names::default(),
+    );
     assert_eq!(listed.unwrap(), output("-Ln -t 10.1.0.100:80"));
     let mark = ipvs::ServiceKey::fwmark(9.try_into().unwrap(), ipvs::Family::V4);
     assert_eq!(
-        list_service(&snapshot, &mark, &options(Columns::Plain)),
+        list_service(
+            &snapshot,
+            &mark,
+            &options(Columns::Plain),
+            &Names::default()
+        ),
         None
     );
 }
@@ -181,7 +200,10 @@ fn timeouts_and_daemons_are_listed_as_recorded() {
 
 #[test]
 fn a_table_is_saved_as_recorded() {
-    assert_eq!(save(&table(), Dialect::Ipvsadm), output("-Sn"));
+    assert_eq!(
+        save(&table(), Dialect::Ipvsadm, &Names::default()),
+        output("-Sn")
+    );
 }
 
 #[test]
@@ -193,7 +215,7 @@ fn what_ipvsadm_saved_is_restored_but_for_what_it_loses() {
         }
     }
     assert_eq!(parse_table(&output("-Sn")).unwrap(), expected);
-    let complete = save(&table(), Dialect::Complete);
+    let complete = save(&table(), Dialect::Complete, &Names::default());
     assert!(
         complete.contains("-r 10.0.0.2:8080 -m -w 2 -x 1000 -y 500\n"),
         "{complete}"

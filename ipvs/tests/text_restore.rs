@@ -1,8 +1,8 @@
 //! What is read of a saved table, and what is said of one that is wrong.
 
 use ipvs::{
-    Change, Forwarding, Seconds, Table, Weight, strategy,
-    text::{Dialect, ParseError, parse, parse_table, save},
+    Change, Forwarding, Persistence, Table, Weight, strategy,
+    text::{Dialect, Names, ParseError, command_line, parse, parse_table, parse_words, save},
 };
 use proptest::prelude::*;
 
@@ -24,13 +24,13 @@ proptest! {
 
     #[test]
     fn what_was_saved_is_restored(table in sayable()) {
-        let text = save(&table, Dialect::Complete);
+        let text = save(&table, Dialect::Complete, &Names::default());
         prop_assert_eq!(parse_table(&text).unwrap(), table, "{}", text);
     }
 
     #[test]
     fn what_was_saved_for_ipvsadm_lacks_only_what_it_cannot_say(table in sayable()) {
-        let restored = parse_table(&save(&table, Dialect::Ipvsadm)).unwrap();
+        let restored = parse_table(&save(&table, Dialect::Ipvsadm, &Names::default())).unwrap();
         let mut expected = Table::default();
         expected.services = table.services;
         for service in expected.services.values_mut() {
@@ -39,6 +39,22 @@ proptest! {
             }
         }
         prop_assert_eq!(restored, expected);
+    }
+
+    #[test]
+    fn a_change_is_written_as_the_command_that_makes_it(
+        change in strategy::change().prop_filter("it can be said", |change| {
+            let (Change::AddDestination { settings, .. } | Change::SetDestination { settings, .. }) =
+                change
+            else {
+                return true;
+            };
+            !matches!(settings.forwarding, Forwarding::Local | Forwarding::Bypass)
+        })
+    ) {
+        let line = command_line(&change);
+        let words: Vec<_> = line.split(' ').collect();
+        prop_assert_eq!(parse_words(&words), Ok(change), "{}", line);
     }
 
     #[test]
@@ -78,7 +94,7 @@ fn options_are_written_as_ipvsadm_takes_them() {
     };
     assert_eq!(
         settings.persistence.unwrap().timeout,
-        Seconds::new(300),
+        Persistence::DEFAULT_TIMEOUT,
         "the default"
     );
 }
@@ -139,7 +155,7 @@ fn everything_wrong_is_told_at_once_with_its_place_and_what_to_write() {
         .collect();
     let expected = [
         "line 2, column 1: there is a service TCP 10.1.0.100:80 already",
-        "line 3, column 39: `-x 0 -y 9` is not possible: a lower threshold of 9 needs an upper",
+        "line 3, column 39: a lower threshold of 9 needs an upper",
         "line 4, column 1: there is no service TCP 10.1.0.100:81",
         "line 5, column 7: `[fd00::1]` is not an address and a port in numbers",
         "line 6, column 1: UDP 10.1.0.100:0 is a service of every port, which needs persistence",

@@ -10,8 +10,8 @@ use super::options::{Given, Word, options};
 use crate::{
     Change, ClientMask, DestinationSettings, Endpoint, Family, Flags, Forwarding, GreChecksum,
     GueChecksum, Persistence, PrefixLen, Protocol, SchedulerName, Seconds, ServiceKey,
-    ServiceSettings, SyncDaemon, SyncMaxLength, SyncRole, TableError, Thresholds, TimeoutChange,
-    Tunnel, Weight,
+    ServiceSettings, SyncDaemon, SyncMaxLength, SyncRole, TableError, Thresholds, ThresholdsError,
+    TimeoutChange, Tunnel, Weight,
 };
 
 /// What is wrong with a line.
@@ -65,6 +65,9 @@ pub enum Problem {
         /// What it should be, with an example.
         expected: String,
     },
+    /// Thresholds that do not go together.
+    #[error(transparent)]
+    Thresholds(#[from] ThresholdsError),
     /// What is meant is against a rule, or does not fit the lines before it.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -386,14 +389,7 @@ impl<'a> Line<'a> {
                 .find("l-threshold")
                 .or_else(|| self.find("u-threshold"));
             let column = option.map_or(self.command.column, |option| option.column);
-            let text = format!("-x {upper} -y {lower}");
-            (
-                column,
-                Problem::Value {
-                    text,
-                    expected: format!("possible: {error}"),
-                },
-            )
+            (column, Problem::Thresholds(error))
         })?;
         Ok((
             service,

@@ -1,10 +1,10 @@
-//! What `ipvsadm -Ln` writes.
+//! What `ipvsadm -L` writes.
 
 use std::fmt::{Result, Write as _};
 
-use super::Order;
+use super::{Names, Order};
 use crate::{
-    Connection, DestinationState, Forwarding, GreChecksum, GueChecksum, Protocol, ServiceKey,
+    DestinationState, Endpoint, Family, Forwarding, GreChecksum, GueChecksum, ServiceKey,
     ServiceState, Snapshot, SyncDaemon, Timeouts, Traffic, Tunnel,
 };
 
@@ -39,9 +39,9 @@ pub struct ListOptions {
     pub exact: bool,
 }
 
-/// All services (`ipvsadm -Ln`).
+/// All services (`ipvsadm -Ln`; with names `-L`).
 #[must_use]
-pub fn list(snapshot: &Snapshot, options: &ListOptions) -> String {
+pub fn list(snapshot: &Snapshot, options: &ListOptions, names: &Names) -> String {
     let (version, size) = (snapshot.info.version, snapshot.info.table_size);
     let mut out = format!("IP Virtual Server version {version} (size={size})\n");
     out.push_str(&title(options.columns));
@@ -50,7 +50,7 @@ pub fn list(snapshot: &Snapshot, options: &ListOptions) -> String {
         .services(snapshot.services.iter().collect(), |it| it.key);
     let written = services
         .into_iter()
-        .try_for_each(|it| write_service(&mut out, it, options));
+        .try_for_each(|it| write_service(&mut out, it, options, names));
     written.expect("a string takes whatever is written to it");
     out
 }
@@ -61,10 +61,11 @@ pub fn list_service(
     snapshot: &Snapshot,
     service: &ServiceKey,
     options: &ListOptions,
+    names: &Names,
 ) -> Option<String> {
     let service = snapshot.service(service)?;
     let mut out = title(options.columns);
-    let written = write_service(&mut out, service, options);
+    let written = write_service(&mut out, service, options, names);
     written.expect("a string takes whatever is written to it");
     Some(out)
 }
@@ -99,9 +100,31 @@ fn title(columns: Columns) -> String {
 const SERVICE: &str = "Prot LocalAddress:Port";
 const DESTINATION: &str = "  -> RemoteAddress:Port";
 
-fn write_service(out: &mut String, service: &ServiceState, options: &ListOptions) -> Result {
+/// Widths at which ipvsadm cuts off names of IPv4, and lets those of IPv6 be longer.
+const SERVICE_WIDTH: usize = 33;
+const DESTINATION_WIDTH: usize = 28;
+
+fn cut(mut name: String, family: Family, width: usize) -> String {
+    if family == Family::V4
+        && let Some((end, _)) = name.char_indices().nth(width)
+    {
+        name.truncate(end);
+    }
+    name
+}
+
+fn write_service(
+    out: &mut String,
+    service: &ServiceState,
+    options: &ListOptions,
+    names: &Names,
+) -> Result {
     let name = match service.key {
-        ServiceKey::Address { protocol, endpoint } => format!("{protocol:<4} {endpoint}"),
+        ServiceKey::Address { protocol, endpoint } => {
+            let name = names.endpoint(Some(protocol), &endpoint);
+            let name = format!("{protocol:<4} {name}");
+            cut(name, endpoint.family(), SERVICE_WIDTH)
+        }
         ServiceKey::Fwmark { .. } => service.key.to_string().replacen(' ', "  ", 1),
     };
     let traffic = match options.columns {
@@ -110,7 +133,11 @@ fn write_service(out: &mut String, service: &ServiceState, options: &ListOptions
         Columns::Plain | Columns::Thresholds | Columns::PersistentConn | Columns::TunInfo => None,
     };
     match traffic {
-        Some(traffic) => writeln!(out, "{name:<33}{}", all_large(traffic, options.exact))?,
+        Some(traffic) => writeln!(
+            out,
+            "{name:<SERVICE_WIDTH$}{}",
+            all_large(traffic, options.exact)
+        )?,
         None => {
             out.push_str(&name);
             write_settings(out, service)?;
@@ -118,9 +145,14 @@ fn write_service(out: &mut String, service: &ServiceState, options: &ListOptions
     }
     let order = options.order;
     let destinations = order.destinations(service.destinations.iter().collect(), |it| it.key);
+    let protocol = service.key.protocol();
+    let name = |key: &Endpoint| {
+        let name = names.endpoint(protocol, key);
+        cut(name, key.family(), DESTINATION_WIDTH)
+    };
     destinations
         .into_iter()
-        .try_for_each(|it| write_destination(out, it, options))
+        .try_for_each(|it| write_destination(out, it, &name(&it.key), options))
 }
 
 fn write_settings(out: &mut String, service: &ServiceState) -> Result {
@@ -147,11 +179,16 @@ fn write_settings(out: &mut String, service: &ServiceState) -> Result {
     Ok(())
 }
 
-fn write_destination(out: &mut String, state: &DestinationState, options: &ListOptions) -> Result {
+fn write_destination(
+    out: &mut String,
+    state: &DestinationState,
+    name: &str,
+    options: &ListOptions,
+) -> Result {
     let (settings, counts) = (&state.settings, &state.counts);
     let (weight, forwarding) = (settings.weight.get(), settings.forwarding);
     let (active, inactive) = (counts.active, counts.inactive);
-    write!(out, "  -> {:<28}", state.key)?;
+    write!(out, "  -> {name:<DESTINATION_WIDTH$}")?;
     match options.columns {
         Columns::Plain => {
             let method = method(forwarding);
@@ -253,46 +290,6 @@ fn large(number: u64, exact: bool) -> String {
     format!("{number:>8}{unit}")
 }
 
-/// Connections (`ipvsadm -Lnc`), with `engines` also what persistence engines know them by
-/// (`-Lnc --persistent-conn`).
-#[must_use]
-pub fn list_connections(connections: &[Connection], engines: bool) -> String {
-    let row = |[protocol, expire, state, client, service, destination]: [&str; 6],
-               engine: (&str, &str)| {
-        let head = format!("{protocol:<3} {expire:<6} {state:<11} {client:<18} {service:<18}");
-        match engines {
-            false => format!("{head} {destination}\n"),
-            true => format!("{head} {destination:<18} {:<16} {}\n", engine.0, engine.1),
-        }
-    };
-    let names = ["pro", "expire", "state", "source", "virtual", "destination"];
-    let mut out = "IPVS connection entries\n".to_owned();
-    out.push_str(&row(names, ("pe name", "pe_data")));
-    for it in connections {
-        let protocol = it
-            .protocol
-            .map_or_else(|| "IP".to_owned(), |it: Protocol| it.to_string());
-        let seconds = it.expires.get();
-        let expire = format!("{:02}:{:02}", seconds / 60, seconds % 60);
-        let [client, service, destination] =
-            [it.client, it.service, it.destination].map(|it| it.to_string());
-        let engine = it
-            .engine
-            .as_ref()
-            .map_or(("", ""), |(name, data)| (name, data));
-        let columns = [
-            &*protocol,
-            &expire,
-            &it.state,
-            &client,
-            &service,
-            &destination,
-        ];
-        out.push_str(&row(columns, engine));
-    }
-    out
-}
-
 /// Timeouts (`ipvsadm -L --timeout`).
 #[must_use]
 pub fn list_timeouts(timeouts: &Timeouts) -> String {
@@ -330,7 +327,6 @@ pub fn list_daemons(daemons: &[SyncDaemon]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Seconds;
 
     #[test]
     fn great_numbers_are_shortened_unless_they_shall_be_exact() {
@@ -345,19 +341,5 @@ mod tests {
             assert_eq!(large(number, false), short);
             assert_eq!(large(number, true), exact);
         }
-    }
-
-    #[test]
-    fn a_connection_is_a_row() {
-        let ends = ["192.0.2.7:40123", "10.1.0.100:80", "10.0.0.1:8080"];
-        let ends = ends.map(|text| text.parse().unwrap());
-        let protocol = Some(Protocol::Tcp);
-        let connection = Connection::new(protocol, ends, "ESTABLISHED", Seconds::new(899));
-        assert_eq!(
-            list_connections(&[connection], false),
-            "IPVS connection entries\n\
-             pro expire state       source             virtual            destination\n\
-             TCP 14:59  ESTABLISHED 192.0.2.7:40123    10.1.0.100:80      10.0.0.1:8080\n"
-        );
     }
 }

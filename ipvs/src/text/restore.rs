@@ -61,11 +61,11 @@ pub fn parse(text: &str) -> Result<Vec<Line>, Vec<ParseError>> {
 /// Everything that is wrong, also what cannot be after the lines before it.
 ///
 /// ```
-/// use ipvs::text::{Dialect, parse_table, save};
+/// use ipvs::text::{Dialect, Names, parse_table, save};
 ///
 /// let text = "-A -t 10.1.0.100:80 -s rr\n-a -t 10.1.0.100:80 -r 10.0.0.1:8080 -m -w 3 -x 100\n";
 /// let table = parse_table(text).map_err(|errors| errors[0].clone())?;
-/// assert_eq!(save(&table, Dialect::Complete), text);
+/// assert_eq!(save(&table, Dialect::Complete, &Names::default()), text);
 ///
 /// let errors = parse_table("-A -t 10.1.0.100:80\n-a -t 10.1.0.100:80 -r 10.0.0.1 -w x").unwrap_err();
 /// assert_eq!(
@@ -98,6 +98,22 @@ pub fn parse_table(text: &str) -> Result<Table, Vec<ParseError>> {
     } else {
         Err(errors)
     }
+}
+
+/// What one command of ipvsadm does, given as its words, which may have blanks.
+///
+/// ```
+/// let error = ipvs::text::parse_words(&["-A", "-t", "10.1.0.100"]).unwrap_err();
+/// assert_eq!(error.0, 0, "it is the whole command that is wrong");
+/// assert!(error.1.to_string().ends_with("add -p, or name a port"));
+/// ```
+///
+/// # Errors
+/// Something is wrong; tells with which word, from 0.
+pub fn parse_words(words: &[&str]) -> Result<Change, (usize, Problem)> {
+    let words = words.iter().zip(0..);
+    let words: Vec<_> = words.map(|(text, column)| Word { text, column }).collect();
+    command(&words)
 }
 
 /// What a line does, if it does anything.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::Order;
+use super::{Names, Order};
 use crate::{
-    DestinationSettings, Endpoint, Family, Forwarding, GreChecksum, GueChecksum, Protocol,
-    ServiceKey, ServiceSettings, SyncDaemon, Table, Tunnel,
+    Change, DestinationSettings, Family, Forwarding, GreChecksum, GueChecksum, Protocol,
+    ServiceKey, ServiceSettings, SyncDaemon, Table, TimeoutChange, Tunnel,
 };
 
 /// How much is written.
@@ -24,45 +24,125 @@ pub enum Dialect {
 ///
 /// A destination of forwarding method bypass, for which ipvsadm has no option, is written as `-g`.
 #[must_use]
-pub fn save(table: &Table, dialect: Dialect) -> String {
+pub fn save(table: &Table, dialect: Dialect, names: &Names) -> String {
     let order = match dialect {
         Dialect::Complete => Order::Numeric,
         Dialect::Ipvsadm => Order::Ipvsadm,
     };
     let mut out = String::new();
-    let written = write(table, dialect, order, &mut out);
+    let written = write(table, dialect, order, names, &mut out);
     written.expect("a string takes whatever is written to it");
     out
 }
 
-fn write(table: &Table, dialect: Dialect, order: Order, out: &mut String) -> std::fmt::Result {
+/// A change as the command that makes it, without `ipvsadm` in front and without line feed.
+///
+/// ```
+/// use ipvs::{Change, text::{command_line, parse_words}};
+///
+/// let words = ["-e", "-t", "10.1.0.100:80", "-r", "10.0.0.1:8080", "-m", "-w", "3"];
+/// let change = parse_words(&words).map_err(|(_, problem)| problem)?;
+/// assert_eq!(command_line(&change), words.join(" "));
+/// assert_eq!(command_line(&Change::Flush), "-C");
+/// # Ok::<(), ipvs::text::Problem>(())
+/// ```
+#[must_use]
+pub fn command_line(change: &Change) -> String {
+    let mut out = String::new();
+    let written = write_change(&mut out, change, Dialect::Complete, &Names::default());
+    written.expect("a string takes whatever is written to it");
+    out
+}
+
+fn write(
+    table: &Table,
+    dialect: Dialect,
+    order: Order,
+    names: &Names,
+    out: &mut String,
+) -> std::fmt::Result {
+    let mut line = |change: Change| {
+        write_change(out, &change, dialect, names)?;
+        writeln!(out)
+    };
     if dialect == Dialect::Complete
         && let Some(timeouts) = table.timeouts
     {
-        writeln!(
-            out,
-            "--set {} {} {}",
-            timeouts.tcp, timeouts.tcp_fin, timeouts.udp
-        )?;
+        line(Change::SetTimeouts(timeouts.into()))?;
     }
     let services = table.services.iter().collect();
-    for (key, service) in order.services(services, |(key, _)| **key) {
-        write_service(out, key, &service.settings)?;
-        let destinations = service.destinations.iter().collect();
+    for (key, owner) in order.services(services, |(key, _)| **key) {
+        let (service, settings) = (*key, owner.settings);
+        line(Change::AddService { service, settings })?;
+        let destinations = owner.destinations.iter().collect();
         for (destination, settings) in order.destinations(destinations, |(key, _)| **key) {
-            write_destination(out, key, destination, settings, dialect)?;
+            let (destination, settings) = (*destination, *settings);
+            line(Change::AddDestination {
+                service,
+                destination,
+                settings,
+            })?;
         }
     }
     if dialect == Dialect::Complete {
-        table
-            .daemons
-            .values()
-            .try_for_each(|daemon| write_daemon(out, daemon))?;
+        let mut daemons = table.daemons.values();
+        daemons.try_for_each(|daemon| line(Change::StartDaemon(*daemon)))?;
     }
     Ok(())
 }
 
-fn service_option(key: &ServiceKey) -> String {
+fn write_change(
+    out: &mut String,
+    change: &Change,
+    dialect: Dialect,
+    names: &Names,
+) -> std::fmt::Result {
+    let service_option = |key: &ServiceKey| service_option(key, names);
+    match change {
+        Change::AddService { service, settings } | Change::SetService { service, settings } => {
+            let adds = matches!(change, Change::AddService { .. });
+            let command = if adds { "-A" } else { "-E" };
+            write!(out, "{command} {}", service_option(service))?;
+            write_service(out, settings)
+        }
+        Change::RemoveService { service } => write!(out, "-D {}", service_option(service)),
+        Change::AddDestination {
+            service,
+            destination,
+            settings,
+        }
+        | Change::SetDestination {
+            service,
+            destination,
+            settings,
+        } => {
+            let adds = matches!(change, Change::AddDestination { .. });
+            let command = if adds { "-a" } else { "-e" };
+            let destination = names.endpoint(service.protocol(), destination);
+            let service = service_option(service);
+            write!(out, "{command} {service} -r {destination}")?;
+            write_destination(out, settings, dialect)
+        }
+        Change::RemoveDestination {
+            service,
+            destination,
+        } => {
+            let destination = names.endpoint(service.protocol(), destination);
+            write!(out, "-d {} -r {destination}", service_option(service))
+        }
+        Change::SetTimeouts(TimeoutChange { tcp, tcp_fin, udp }) => {
+            let [tcp, tcp_fin, udp] = [tcp, tcp_fin, udp].map(|it| it.unwrap_or_default());
+            write!(out, "--set {tcp} {tcp_fin} {udp}")
+        }
+        Change::StartDaemon(daemon) => write_daemon(out, daemon),
+        Change::StopDaemon(role) => write!(out, "--stop-daemon {role}"),
+        Change::Zero(None) => write!(out, "-Z"),
+        Change::Zero(Some(service)) => write!(out, "-Z {}", service_option(service)),
+        Change::Flush => write!(out, "-C"),
+    }
+}
+
+fn service_option(key: &ServiceKey, names: &Names) -> String {
     match key {
         ServiceKey::Address { protocol, endpoint } => {
             let option = match protocol {
@@ -70,7 +150,7 @@ fn service_option(key: &ServiceKey) -> String {
                 Protocol::Udp => "-u",
                 Protocol::Sctp => "--sctp-service",
             };
-            format!("{option} {endpoint}")
+            format!("{option} {}", names.endpoint(Some(*protocol), endpoint))
         }
         ServiceKey::Fwmark {
             mark,
@@ -83,12 +163,8 @@ fn service_option(key: &ServiceKey) -> String {
     }
 }
 
-fn write_service(
-    out: &mut String,
-    key: &ServiceKey,
-    settings: &ServiceSettings,
-) -> std::fmt::Result {
-    write!(out, "-A {} -s {}", service_option(key), settings.scheduler)?;
+fn write_service(out: &mut String, settings: &ServiceSettings) -> std::fmt::Result {
+    write!(out, " -s {}", settings.scheduler)?;
     if let Some(persistence) = settings.persistence {
         write!(out, " -p {}", persistence.timeout)?;
         if !persistence.clients.is_whole() {
@@ -105,13 +181,11 @@ fn write_service(
     if !flags.is_empty() {
         write!(out, " -b {}", flags.join(","))?;
     }
-    writeln!(out)
+    Ok(())
 }
 
 fn write_destination(
     out: &mut String,
-    service: &ServiceKey,
-    destination: &Endpoint,
     settings: &DestinationSettings,
     dialect: Dialect,
 ) -> std::fmt::Result {
@@ -120,8 +194,7 @@ fn write_destination(
         Forwarding::Tunnel(_) => "-i",
         Forwarding::Local | Forwarding::DirectRoute | Forwarding::Bypass => "-g",
     };
-    let (service, weight) = (service_option(service), settings.weight);
-    write!(out, "-a {service} -r {destination} {method} -w {weight}")?;
+    write!(out, " {method} -w {}", settings.weight)?;
     match settings.forwarding {
         Forwarding::Tunnel(Tunnel::Ipip) => out.push_str(" --tun-type ipip"),
         Forwarding::Tunnel(Tunnel::Gue { port, checksum }) => {
@@ -149,7 +222,7 @@ fn write_destination(
             }
         }
     }
-    writeln!(out)
+    Ok(())
 }
 
 fn write_daemon(out: &mut String, daemon: &SyncDaemon) -> std::fmt::Result {
@@ -170,5 +243,5 @@ fn write_daemon(out: &mut String, daemon: &SyncDaemon) -> std::fmt::Result {
     if let Some(ttl) = daemon.ttl {
         write!(out, " --mcast-ttl {ttl}")?;
     }
-    writeln!(out)
+    Ok(())
 }
