@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# Builds everything and runs every test: unit, property, simulation and documentation tests, and the
-# lab tests with real daemons in network namespaces. Goes on after a failure, so that all are seen.
+# Builds everything and runs every test: unit, property, simulation and documentation tests, the lab
+# tests with real daemons in network namespaces, and the guest tests on a kernel with IPVS, which
+# boots as an ordinary program. Goes on after a failure, so that all are seen.
 #
-# The lab tests need root (and Debian, where what is missing gets installed); without it they are
-# reported as skipped. The last line is `N passed, N failed, N skipped`.
+# As root on Debian it installs what is missing. The lab tests need root, the guest tests what
+# lab/src/guest.rs says; those that cannot run are reported as skipped, and why. The last line is
+# `N passed, N failed, N skipped`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 exec </dev/null
-export CARGO_TERM_COLOR=never
+export CARGO_TERM_COLOR=never PATH=$PATH:/usr/sbin:/sbin
 
 # command:package that brings it
-tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps)
+lab_tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps)
+guest_tools=(linux.uml:user-mode-linux modprobe:kmod ip:iproute2 ipvsadm:ipvsadm curl:curl
+    iptables-legacy:iptables)
 
+# Of the tools given, the packages of those that are not here.
 missing_packages() {
     local tool
-    for tool in "${tools[@]}"; do
+    for tool; do
         command -v "${tool%%:*}" >/dev/null || echo "${tool##*:}"
     done
 }
@@ -33,21 +38,38 @@ install() {
     return "$status"
 }
 
+# Installs the tools that are missing, where it may, and names the packages that still are.
+obstacle_of_tools() {
+    local missing
+    mapfile -t missing < <(missing_packages "$@")
+    if ((${#missing[@]} > 0 && EUID == 0)) && command -v apt-get >/dev/null; then
+        echo "==> installing ${missing[*]}" >&2
+        install "${missing[@]}" >&2 || true
+        mapfile -t missing < <(missing_packages "$@")
+    fi
+    ((${#missing[@]} == 0)) || echo "these packages are missing and could not be installed: ${missing[*]}"
+}
+
 # Makes the laboratory ready, or says on standard output why it is not to be had.
 lab_obstacle() {
+    local tools
     if ((EUID != 0)); then
         echo "they need root; run ./test.sh as root"
-        return
+    elif tools=$(obstacle_of_tools "${lab_tools[@]}") && [[ -n $tools ]]; then
+        echo "$tools"
+    elif ! unshare --net true 2>/dev/null; then
+        echo "this machine does not allow network namespaces (CAP_SYS_ADMIN)"
     fi
-    local missing
-    mapfile -t missing < <(missing_packages)
-    if ((${#missing[@]} > 0)); then
-        echo "==> installing ${missing[*]}" >&2
-        command -v apt-get >/dev/null && install "${missing[@]}" >&2 || true
-        mapfile -t missing < <(missing_packages)
-        ((${#missing[@]} == 0)) || { echo "these packages are missing and could not be installed: ${missing[*]}"; return; }
+}
+
+# The same for the guest, which needs no root once it is installed.
+guest_obstacle() {
+    local tools message
+    if tools=$(obstacle_of_tools "${guest_tools[@]}") && [[ -n $tools ]]; then
+        echo "$tools"
+    elif ! message=$("$in_guest" --deadline 60 true 2>&1); then
+        echo "it does not boot: $message"
     fi
-    unshare --net true 2>/dev/null || echo "this machine does not allow network namespaces (CAP_SYS_ADMIN)"
 }
 
 passed=0 failed=0 skipped=0
@@ -73,18 +95,30 @@ step() {
     passed=$((passed + step_passed)) failed=$((failed + step_failed)) skipped=$((skipped + step_skipped))
 }
 
+# Lab tests start the daemon that lies beside them, and guest tests the program that boots.
+step cargo build --locked --workspace --bins
+in_guest=$(realpath -m "${CARGO_TARGET_DIR:-target}/debug/in-guest")
+
+features=()
+runner=()
 obstacle=$(lab_obstacle)
-lab=(--features lab)
-if [[ -n $obstacle ]]; then
+if [[ -z $obstacle ]]; then
+    features+=(--features lab)
+else
     echo "==> the lab tests (real daemons in network namespaces) are skipped: $obstacle"
-    lab=()
+fi
+obstacle=$(guest_obstacle)
+if [[ -z $obstacle ]]; then
+    features+=(--features guest)
+    runner=(--config "target.'cfg(all())'.runner = ['$in_guest', '--only', 'guest']")
+else
+    echo "==> the guest tests (a kernel with IPVS) are skipped: $obstacle"
 fi
 
-# Lab tests start the daemon that lies beside them, and wait far more than they compute.
-step cargo build --locked --workspace --bins
+# Lab tests wait far more than they compute.
 cores=$(nproc)
 export RUST_TEST_THREADS=$((cores > 6 ? cores : 6))
-step cargo test --locked --workspace --no-fail-fast "${lab[@]}"
+step cargo test --locked --workspace --no-fail-fast "${features[@]}" "${runner[@]}"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

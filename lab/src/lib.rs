@@ -33,6 +33,9 @@
 //! [`Lab`] then prints the log of every process. Nothing waits by sleeping for a fixed time:
 //! [`wait_until`] polls, with a bound.
 //!
+//! What needs a kernel with IPVS runs in a [`guest`], whose documentation says how a test asks for
+//! one.
+//!
 //! It needs root, and Debian's iproute2, tcpdump and keepalived. Tests that use it carry
 //! `#[cfg_attr(not(feature = "lab"), ignore = "lab: needs root and network namespaces")]`.
 
@@ -42,6 +45,7 @@
 )]
 
 mod capture;
+pub mod guest;
 mod namespace;
 mod pair;
 mod pairing;
