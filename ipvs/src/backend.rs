@@ -68,13 +68,20 @@ impl ChangeOutcome {
 
 /// A change that the kernel refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {change}: {reason}")]
+#[error("cannot {change}: {reason}{}", in_its_words(.kernel_text.as_deref()))]
 #[non_exhaustive]
 pub struct Refusal {
     /// The change.
     pub change: Change,
     /// Why.
     pub reason: RefusalReason,
+    /// The kernel's own words (`NLMSGERR_ATTR_MSG`), which it has for few errors.
+    pub kernel_text: Option<Box<str>>,
+}
+
+fn in_its_words(text: Option<&str>) -> String {
+    text.map(|text| format!(" (the kernel says: {text})"))
+        .unwrap_or_default()
 }
 
 /// Why the kernel refuses a change, and what to do about it.
@@ -175,7 +182,11 @@ impl Refusal {
             _ => None,
         };
         let reason = reason.unwrap_or(RefusalReason::Other(number));
-        Self { change, reason }
+        Self {
+            change,
+            reason,
+            kernel_text: None,
+        }
     }
 }
 
@@ -236,6 +247,24 @@ pub enum IpvsError {
         /// What was tried.
         operation: &'static str,
         /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no socket, or no thread, to ask with.
+    #[error("cannot {operation}: there is no netlink socket to be had")]
+    NoSocket {
+        /// What was tried.
+        operation: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refuses for a reason that nothing is known about.
+    #[error("cannot {operation}: the kernel refuses to")]
+    Refused {
+        /// What was tried.
+        operation: &'static str,
+        /// The kernel's answer.
         #[source]
         source: io::Error,
     },

@@ -50,7 +50,8 @@
 //! | what do real servers and a masquerading director need? | [`RealServer`], [`Forwarder`], module [`machine`] |
 //! | real servers that know no way back through the director? | [`FullNat`], [`SourceNat`] |
 //! | ipvsadm's lists and saved tables? | module [`text`] |
-//! | the bytes on the netlink socket? | module [`wire`] |
+//! | the kernel's own table? | module [`netlink`] |
+//! | the bytes on its socket? | module [`wire`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
 //!
 //! # What is yours to know about IPVS
@@ -74,6 +75,7 @@
 //! | feature | default | what |
 //! | --- | --- | --- |
 //! | `machine` | yes | [`machine::Linux`] and [`Nft`]: the machine that the program runs on |
+//! | `netlink` | yes | [`netlink::Kernel`]: the kernel's own table |
 //! | `mock` | no | `MockIpvsBackend`, `MockMachine` and `MockSourceNat`, made by mockall |
 //! | `proptest` | no | module `strategy`: arbitrary values of the crate's types |
 //!
@@ -82,7 +84,7 @@
 //! What Linux 6.1 and 6.12 and ipvsadm 1.31 do: the messages between them and ipvsadm's output are
 //! recorded in the tests of this crate.
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "netlink"), forbid(unsafe_code))]
 
 mod address;
 mod backend;
@@ -95,6 +97,8 @@ mod forwarder;
 mod full_nat;
 pub mod machine;
 mod name;
+#[cfg(feature = "netlink")]
+pub mod netlink;
 mod plan;
 mod real_server;
 mod rules;
@@ -133,7 +137,7 @@ pub use seconds::{Seconds, TimeoutChange, Timeouts};
 pub use service::{ClientMask, Flags, Persistence, PrefixLen, ServiceSettings};
 pub use snapshot::{
     Connection, Counts, DestinationState, Info, ServiceState, Snapshot, Statistics, Traffic,
-    Version,
+    UnreadableRow, Version,
 };
 pub use table::{Service, Table, TableError};
 

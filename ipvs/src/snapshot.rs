@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     DestinationSettings, Endpoint, Protocol, Seconds, ServiceKey, ServiceSettings, SyncDaemon,
-    Table, Timeouts,
+    Table, Timeouts, wire::WireError,
 };
 
 /// What runs at a moment, as the kernel tells it.
@@ -22,6 +22,38 @@ pub struct Snapshot {
     pub daemons: Vec<SyncDaemon>,
     /// Its services in the order of its hash table.
     pub services: Vec<ServiceState>,
+    /// What it told that this crate has no words for, and that is left out of the above: somebody
+    /// set it up by other means, or the kernel is newer. A table without it is better than none.
+    /// No plan asks to remove what it does not know of; what is desired under the same name is
+    /// refused as being there already.
+    pub unreadable: Vec<UnreadableRow>,
+}
+
+/// A row of the kernel's lists that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} cannot be read and is left out", row_of(.service.as_ref()))]
+#[non_exhaustive]
+pub struct UnreadableRow {
+    /// The service whose destination it is; `None` for a service or a sync daemon.
+    pub service: Option<ServiceKey>,
+    /// What is wrong with it.
+    #[source]
+    pub cause: WireError,
+}
+
+impl UnreadableRow {
+    /// A destination of a service, or a service or sync daemon (`None`), that cannot be read.
+    #[must_use]
+    pub const fn new(service: Option<ServiceKey>, cause: WireError) -> Self {
+        Self { service, cause }
+    }
+}
+
+fn row_of(service: Option<&ServiceKey>) -> String {
+    match service {
+        Some(service) => format!("a destination of {service}"),
+        None => "a service or sync daemon of the kernel".to_owned(),
+    }
 }
 
 impl Snapshot {

@@ -24,7 +24,7 @@
 //! read, so that a test can be the other side. [`Request::encode`] and [`Request::decode`] are the
 //! inverse of one another, and so are those of [`Reply`].
 
-mod attribute;
+pub(crate) mod attribute;
 mod counters;
 mod daemon;
 mod destination;

@@ -105,6 +105,7 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel refuses it.
+    #[expect(clippy::result_large_err, reason = "it is the outcome, for a test")]
     pub fn change(&self, change: Change) -> Result<(), Refusal> {
         let made = self.lock().state.apply(&change);
         made.map_err(|errno| Refusal::from_errno(change, errno))

@@ -94,15 +94,15 @@ pub(super) enum Nested {
 
 /// An attribute that was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Its type without the two bits of its nature.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// Its value.
     pub(super) value: &'a [u8],
 }
 
 /// The attributes in some bytes. Fewer bytes than a header at the end are filling.
-pub(super) fn attributes(
+pub(crate) fn attributes(
     mut bytes: &[u8],
 ) -> impl Iterator<Item = Result<Attribute<'_>, WireError>> {
     std::iter::from_fn(move || {
@@ -200,7 +200,7 @@ impl<'a> Attribute<'a> {
     }
 
     /// A text up to its zero, of which there need be none; `None` if it is empty.
-    pub(super) fn text(self, name: &'static str) -> Result<Option<&'a str>, WireError> {
+    pub(crate) fn text(self, name: &'static str) -> Result<Option<&'a str>, WireError> {
         let text = self
             .value
             .split(|byte| *byte == 0)
