@@ -186,3 +186,8 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod byte_kernel;
+#[cfg(test)]
+mod tests;

@@ -150,6 +150,12 @@ impl Kernel {
         mem::take(&mut self.lock().journal)
     }
 
+    /// Everything as it is, without a dump of which something could fail.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> Snapshot {
+        self.lock().state.running.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // A test that panicked while it held the lock is the one to be heard of.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)

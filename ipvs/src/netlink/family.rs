@@ -55,3 +55,34 @@ pub(super) fn number(answer: &[u8]) -> Result<u16, WireError> {
             attribute: "CTRL_ATTR_FAMILY_ID",
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_controller_is_asked_for_the_family_by_its_name() {
+        let mut expected = vec![3, 1, 0, 0];
+        expected.extend(9_u16.to_ne_bytes());
+        expected.extend(2_u16.to_ne_bytes());
+        expected.extend(b"IPVS\0\0\0\0");
+        assert_eq!(request(), expected);
+        assert_eq!(controller(), 16);
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_has_a_number_or_is_an_error(bytes: Vec<u8>) {
+            drop(number(&bytes));
+        }
+
+        #[test]
+        fn any_answer_of_the_controller_has_a_number_or_is_an_error(attributes: Vec<u8>) {
+            let mut bytes = vec![1, 2, 0, 0];
+            bytes.extend(attributes);
+            drop(number(&bytes));
+        }
+    }
+}

@@ -157,3 +157,102 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let number = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_ne_bytes(*number))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(datagram: &[u8]) -> Vec<Result<Message<'_>, WireError>> {
+        messages(datagram).collect()
+    }
+
+    #[test]
+    fn a_datagram_of_several_messages_is_read_to_its_end() {
+        let mut datagram = Vec::new();
+        put(
+            &mut datagram,
+            0x22,
+            NlmF::MULTI | NlmF::DUMP_INTR,
+            7,
+            &[1, 2, 3, 4],
+        );
+        put(&mut datagram, Nlmsg::Noop.into(), NlmF::empty(), 7, &[]);
+        put(
+            &mut datagram,
+            Nlmsg::Done.into(),
+            NlmF::MULTI,
+            8,
+            &(-4_i32).to_ne_bytes(),
+        );
+        let message = |sequence, interrupted, content| {
+            Ok(Message {
+                sequence,
+                interrupted,
+                content,
+            })
+        };
+        let denial = Denial {
+            errno: 4,
+            text: None,
+        };
+        assert_eq!(
+            all(&datagram),
+            [
+                message(7, true, Content::Payload(&[1, 2, 3, 4])),
+                message(7, false, Content::Nothing),
+                message(8, false, Content::End(Err(denial))),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_header_has_the_fields_of_nlmsghdr_in_their_places() {
+        let mut datagram = vec![0xff; 4];
+        put(
+            &mut datagram,
+            0x22,
+            NlmF::REQUEST | NlmF::ACK,
+            0x0102_0304,
+            &[9; 4],
+        );
+        let mut expected = vec![0xff; 4];
+        expected.extend(20_u32.to_ne_bytes());
+        expected.extend(0x22_u16.to_ne_bytes());
+        expected.extend(5_u16.to_ne_bytes());
+        expected.extend(0x0102_0304_u32.to_ne_bytes());
+        expected.extend([0, 0, 0, 0, 9, 9, 9, 9]);
+        assert_eq!(datagram, expected);
+    }
+
+    #[test]
+    fn what_ends_too_early_is_an_error_and_the_last_one() {
+        let mut datagram = Vec::new();
+        put(
+            &mut datagram,
+            Nlmsg::Error.into(),
+            NlmF::empty(),
+            1,
+            &[0xff; 36],
+        );
+        for length in 1..datagram.len() {
+            let read = all(&datagram[..length]);
+            assert!(matches!(read[..], [Err(_)]), "{length}: {read:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_an_error(bytes: Vec<u8>) {
+            all(&bytes);
+        }
+
+        #[test]
+        fn any_error_is_an_end_or_an_error(flags: u16, kind in 0..5_u16, payload: Vec<u8>) {
+            let mut datagram = Vec::new();
+            put(&mut datagram, kind, NlmF::from_bits_retain(flags), 1, &payload);
+            prop_assert!(all(&datagram).len() <= 1 + payload.len());
+        }
+    }
+}
