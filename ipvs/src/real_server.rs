@@ -50,6 +50,12 @@ impl RealServer {
         self.vips.iter().copied()
     }
 
+    /// The addresses, and the interface that each of them belongs on.
+    pub fn places(&self) -> impl Iterator<Item = (InterfaceName, IpAddr)> + '_ {
+        let place = |vip: &(IpAddr, Via)| (Place::of(vip).interface(), vip.0);
+        self.vips.iter().map(place)
+    }
+
     /// What has to be changed on a machine before it can serve; nothing if it can. Cancel safe.
     ///
     /// What depends on a module that is not loaded comes once it is: ask again after a
@@ -80,8 +86,7 @@ impl RealServer {
             }
         }
         edits.extend(self.loose_reverse_path(machine, &interfaces).await?);
-        for vip in &self.vips {
-            let (address, interface) = (vip.0, Place::of(vip).interface());
+        for (interface, address) in self.places() {
             if named(&interfaces, interface).is_some_and(|found| !found.has(address)) {
                 edits.push(Edit::Address { interface, address });
             }

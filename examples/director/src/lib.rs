@@ -5,6 +5,7 @@ pub mod control;
 pub mod demo;
 pub mod host;
 pub mod log;
+pub mod real_server;
 pub mod run;
 pub mod script;
 mod sys;
