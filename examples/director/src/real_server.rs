@@ -173,12 +173,10 @@ pub async fn down(
 /// Whether a change made earlier still serves. Sysctls and links stay until all is undone: others
 /// may rely on them by then.
 fn is_needed(server: &RealServer, edit: &Edit) -> bool {
-    match edit {
-        Edit::Address { interface, address } => {
-            server.places().any(|place| place == (*interface, *address))
-        }
-        _ => true,
-    }
+    let Edit::Address { interface, address } = edit else {
+        return true;
+    };
+    server.places().any(|place| place == (*interface, *address))
 }
 
 /// Whether both change the same thing, so that the earlier one knows what was there before us.
