@@ -268,6 +268,15 @@ pub enum IpvsError {
         #[source]
         source: io::Error,
     },
+    /// The kernel's list of connections cannot be opened.
+    #[error("cannot open {path}, is /proc mounted and ip_vs loaded?")]
+    NoConnections {
+        /// Its path.
+        path: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The answer did not come, or not to its end.
     #[error("cannot {operation}: the kernel did not answer, or not to the end")]
     Unanswered {

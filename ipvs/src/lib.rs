@@ -51,6 +51,7 @@
 //! | real servers that know no way back through the director? | [`FullNat`], [`SourceNat`] |
 //! | ipvsadm's lists and saved tables? | module [`text`] |
 //! | the kernel's own table? | module [`netlink`] |
+//! | who is connected to whom? | [`Connections`], [`Connection`] |
 //! | the bytes on its socket? | module [`wire`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
 //!
@@ -89,6 +90,8 @@
 mod address;
 mod backend;
 mod change;
+mod connection;
+mod connections;
 mod daemon;
 mod destination;
 mod drain;
@@ -117,6 +120,8 @@ pub use async_trait::async_trait;
 pub use backend::MockIpvsBackend;
 pub use backend::{ChangeOutcome, IpvsBackend, IpvsError, Refusal, RefusalReason};
 pub use change::Change;
+pub use connection::{Connection, Origin};
+pub use connections::{Connections, ConnectionsError};
 pub use daemon::{SyncDaemon, SyncMaxLength, SyncRole};
 pub use destination::{
     DestinationSettings, Forwarding, GreChecksum, GueChecksum, Thresholds, ThresholdsError, Tunnel,
@@ -136,8 +141,8 @@ pub use rules::RuleError;
 pub use seconds::{Seconds, TimeoutChange, Timeouts};
 pub use service::{ClientMask, Flags, Persistence, PrefixLen, ServiceSettings};
 pub use snapshot::{
-    Connection, Counts, DestinationState, Info, ServiceState, Snapshot, Statistics, Traffic,
-    UnreadableRow, Version,
+    Counts, DestinationState, Info, ServiceState, Snapshot, Statistics, Traffic, UnreadableRow,
+    Version,
 };
 pub use table::{Service, Table, TableError};
 

@@ -56,8 +56,11 @@
 use std::io;
 
 use async_trait::async_trait;
+use tokio::{fs::File, io::BufReader};
 
-use crate::{Change, ChangeOutcome, IpvsBackend, IpvsError, Refusal, Snapshot, backend::errno};
+use crate::{
+    Change, ChangeOutcome, Connections, IpvsBackend, IpvsError, Refusal, Snapshot, backend::errno,
+};
 
 mod family;
 mod frame;
@@ -77,6 +80,9 @@ use self::{
 /// buffer (208 KiB by default) until all are there, and what does not fit is lost.
 const BATCH: usize = 64;
 
+/// The kernel's list of connections, for the calling thread's network namespace.
+const CONNECTIONS: &str = "/proc/thread-self/net/ip_vs_conn";
+
 /// The kernel's table in one network namespace. A handle: clones share its socket and thread.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -94,6 +100,23 @@ impl Kernel {
     pub async fn connect() -> Result<Self, IpvsError> {
         let open = || socket::open().map(|it| Box::new(it) as Box<dyn Socket>);
         Self::over(Link::new(Box::new(open))).await
+    }
+
+    /// The connections of the network namespace. Cancel safe.
+    ///
+    /// # Errors
+    /// The kernel's list cannot be opened.
+    pub async fn connections(&self) -> Result<Connections<BufReader<File>>, IpvsError> {
+        // By the thread that is in the namespace: `/proc/net` is that of the process' first one.
+        let opened = self.worker.call(|_| Ok(std::fs::File::open(CONNECTIONS)));
+        let opened = opened
+            .await
+            .map_err(|fault| fault.told("list connections"))?;
+        let file = opened.map_err(|source| IpvsError::NoConnections {
+            path: CONNECTIONS,
+            source,
+        })?;
+        Ok(Connections::new(BufReader::new(File::from_std(file))))
     }
 
     async fn over(link: Link) -> Result<Self, IpvsError> {

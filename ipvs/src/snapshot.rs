@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    DestinationSettings, Endpoint, Protocol, Seconds, ServiceKey, ServiceSettings, SyncDaemon,
-    Table, Timeouts, wire::WireError,
+    DestinationSettings, Endpoint, ServiceKey, ServiceSettings, SyncDaemon, Table, Timeouts,
+    wire::WireError,
 };
 
 /// What runs at a moment, as the kernel tells it.
@@ -245,46 +245,4 @@ impl Traffic {
         bytes_in: 0,
         bytes_out: 0,
     };
-}
-
-/// An entry of the kernel's connection table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Connection {
-    /// Its protocol; `None` for the template of a service by firewall mark.
-    pub protocol: Option<Protocol>,
-    /// The client.
-    pub client: Endpoint,
-    /// What the client connected to; of a template by firewall mark the mark as an address.
-    pub service: Endpoint,
-    /// Who serves it.
-    pub destination: Endpoint,
-    /// State in the kernel's words, as `ESTABLISHED`.
-    pub state: String,
-    /// Time after which it is forgotten if no packet comes.
-    pub expires: Seconds,
-    /// Persistence engine and what it knows the client by.
-    pub engine: Option<(String, String)>,
-}
-
-impl Connection {
-    /// An entry of no persistence engine.
-    #[must_use]
-    pub fn new(
-        protocol: Option<Protocol>,
-        [client, service, destination]: [Endpoint; 3],
-        state: &str,
-        expires: Seconds,
-    ) -> Self {
-        let (state, engine) = (state.to_owned(), None);
-        Self {
-            protocol,
-            client,
-            service,
-            destination,
-            state,
-            expires,
-            engine,
-        }
-    }
 }
