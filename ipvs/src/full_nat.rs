@@ -3,17 +3,24 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 
-use crate::{Endpoint, Forwarding, ServiceKey, Table};
+use crate::{Endpoint, Family, Forwarding, ServiceKey, Table};
 
+#[cfg(feature = "machine")]
+mod command;
+#[cfg(feature = "machine")]
+mod iptables;
 #[cfg(feature = "machine")]
 mod nft;
 
+#[cfg(feature = "machine")]
+pub use iptables::{CHAIN, Iptables};
 #[cfg(feature = "machine")]
 pub use nft::{Nft, TABLE};
 
@@ -69,9 +76,18 @@ impl FullNat {
         }
         full_nat
     }
+
+    /// The source towards real servers of a family, if it is a certain one.
+    #[must_use]
+    pub fn source(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.source_v4.map(IpAddr::V4),
+            Family::V6 => self.source_v6.map(IpAddr::V6),
+        }
+    }
 }
 
-/// Who translates sources: the kernel's netfilter ([`Nft`]), or one in memory
+/// Who translates sources: the kernel's netfilter ([`Nft`], [`Iptables`]), or one in memory
 /// ([`fake::SourceNat`](crate::fake::SourceNat)).
 ///
 /// Implement with `#[async_trait]`, which this crate re-exports.
@@ -108,16 +124,37 @@ impl<T: SourceNat + ?Sized> SourceNat for Arc<T> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceNatError {
-    /// The program `nft` could not be run.
-    #[error("cannot run `nft`, install it (Debian: package nftables)")]
-    NoProgram(#[source] io::Error),
+    /// A program could not be run.
+    #[error("cannot run `{program}`, install it (Debian: package nftables or iptables)")]
+    NoProgram {
+        /// Its name.
+        program: &'static str,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
     /// It did not end.
-    #[error("`nft` did not end within {0:?}")]
-    TimedOut(std::time::Duration),
+    #[error("`{program}` did not end within {after:?}")]
+    TimedOut {
+        /// Its name.
+        program: &'static str,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The process may not.
-    #[error("changing nftables needs CAP_NET_ADMIN, run as root: {0}")]
-    Forbidden(String),
-    /// It refused; what it said.
-    #[error("`nft` refused: {0}")]
-    Refused(String),
+    #[error("`{program}` needs CAP_NET_ADMIN, run as root: {text}")]
+    Forbidden {
+        /// Its name.
+        program: &'static str,
+        /// What it said.
+        text: String,
+    },
+    /// It refused.
+    #[error("`{program}` refused: {text}")]
+    Refused {
+        /// Its name.
+        program: &'static str,
+        /// What it said.
+        text: String,
+    },
 }

@@ -75,7 +75,7 @@
 //!
 //! | feature | default | what |
 //! | --- | --- | --- |
-//! | `machine` | yes | [`machine::Linux`] and [`Nft`]: the machine that the program runs on |
+//! | `machine` | yes | [`machine::Linux`], [`Nft`], [`Iptables`]: the machine that the program runs on |
 //! | `netlink` | yes | [`netlink::Kernel`]: the kernel's own table |
 //! | `mock` | no | `MockIpvsBackend`, `MockMachine` and `MockSourceNat`, made by mockall |
 //! | `proptest` | no | module `strategy`: arbitrary values of the crate's types |
@@ -131,9 +131,9 @@ pub use drain::{Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, WaitFor};
 pub use forwarder::Forwarder;
 #[cfg(any(test, feature = "mock"))]
 pub use full_nat::MockSourceNat;
-pub use full_nat::{FullNat, SourceNat, SourceNatError, Translated};
 #[cfg(feature = "machine")]
-pub use full_nat::{Nft, TABLE as FULL_NAT_TABLE};
+pub use full_nat::{CHAIN as FULL_NAT_CHAIN, Iptables, Nft, TABLE as FULL_NAT_TABLE};
+pub use full_nat::{FullNat, SourceNat, SourceNatError, Translated};
 pub use name::{EngineName, InterfaceName, NameError, SchedulerName};
 pub use plan::{Ownership, plan, plan_owned};
 pub use real_server::{RealServer, Via};

@@ -41,7 +41,10 @@ impl SourceNat {
     fn set(&self, full_nat: Option<FullNat>) -> Result<(), SourceNatError> {
         let mut state = self.state();
         if std::mem::take(&mut state.refuses) {
-            return Err(SourceNatError::Refused("the test asked for it".to_owned()));
+            return Err(SourceNatError::Refused {
+                program: "fake",
+                text: "the test asked for it".to_owned(),
+            });
         }
         state.installed = full_nat;
         Ok(())

@@ -2,24 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     net::IpAddr,
     num::NonZeroU32,
-    process::Stdio,
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt as _, process::Command, time};
 
-use super::{FullNat, SourceNat, SourceNatError};
+use super::{FullNat, SourceNat, SourceNatError, command::run};
 use crate::{Family, Protocol, ServiceKey};
 
 /// The name of our table, of family `inet`. Nobody else's rules are in it, ours are nowhere else.
 pub const TABLE: &str = "takeover_full_nat";
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// JSON from the standard input.
+const ARGUMENTS: [&str; 3] = ["-j", "-f", "-"];
 
 /// Source NAT by the program `nft`, in an nftables table of our own ([`TABLE`]).
 ///
@@ -31,44 +28,11 @@ pub struct Nft;
 #[async_trait]
 impl SourceNat for Nft {
     async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
-        run(&commands(Some(full_nat))).await
+        run("nft", &ARGUMENTS, &commands(Some(full_nat)).to_string()).await
     }
 
     async fn remove(&self) -> Result<(), SourceNatError> {
-        run(&commands(None)).await
-    }
-}
-
-/// Has `nft` carry out commands, all or none of them.
-async fn run(commands: &Value) -> Result<(), SourceNatError> {
-    let mut child = Command::new("nft")
-        .args(["-j", "-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(SourceNatError::NoProgram)?;
-    let stdin = child.stdin.take();
-    let told = async {
-        let written = match stdin {
-            Some(mut stdin) => stdin.write_all(commands.to_string().as_bytes()).await,
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        (written, child.wait_with_output().await)
-    };
-    let (written, ended) = time::timeout(TIMEOUT, told)
-        .await
-        .map_err(|_| SourceNatError::TimedOut(TIMEOUT))?;
-    let output = ended.map_err(SourceNatError::NoProgram)?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    match (output.status.success(), written) {
-        (true, Ok(())) => Ok(()),
-        (true, Err(error)) => Err(SourceNatError::Refused(error.to_string())),
-        (false, _) if said.contains("Operation not permitted") => {
-            Err(SourceNatError::Forbidden(said))
-        }
-        (false, _) => Err(SourceNatError::Refused(said)),
+        run("nft", &ARGUMENTS, &commands(None).to_string()).await
     }
 }
 
@@ -92,7 +56,7 @@ fn commands(full_nat: Option<&FullNat>) -> Value {
 /// The connections to real servers of one family.
 struct Rules {
     family: Family,
-    source: Option<String>,
+    source: Option<IpAddr>,
     /// Virtual address, protocol and real server, and which of its ports (`None`: all). The virtual
     /// port is lost by the time that IPVS has changed the destination.
     to_address: BTreeMap<(IpAddr, Protocol, IpAddr), Option<BTreeSet<u16>>>,
@@ -102,10 +66,7 @@ struct Rules {
 
 impl Rules {
     fn new(full_nat: &FullNat, family: Family) -> Self {
-        let source = match family {
-            Family::V4 => full_nat.source_v4.map(|address| address.to_string()),
-            Family::V6 => full_nat.source_v6.map(|address| address.to_string()),
-        };
+        let source = full_nat.source(family);
         let (mut to_address, mut to_mark) = (BTreeMap::new(), BTreeSet::new());
         let of_family = full_nat.translated.iter();
         for it in of_family.filter(|it| it.server.family() == family) {
