@@ -24,8 +24,8 @@
 //!
 //! `linux.uml` and the modules in `/usr/lib/uml/modules`, `modprobe`, `ip`, and leave to trace
 //! one's own processes with ptrace: that is how User-Mode Linux catches the system calls of what
-//! runs in it. A container needs a seccomp profile that allows it (Docker's does since kernel 4.8). The
-//! memory is a deleted file in `/dev/shm`, which must not be mounted `noexec`.
+//! runs in it. A container needs a seccomp profile that allows it (Docker's does since kernel 4.8).
+//! The memory is a deleted file in `/dev/shm`, which must not be mounted `noexec`.
 //!
 //! # How a test runs in it
 //!

@@ -3,7 +3,8 @@
 //! A [`Lab`] is what one test builds: nodes (network namespaces), local networks (bridges) and
 //! cables between them that can be cut. A [`Peer`] is a daemon that runs on a node, keepalived or
 //! our own `director`, from the same configuration text. A [`Capture`] is tcpdump's opinion of what
-//! was sent, a [`Prober`] measures how long an address did not answer.
+//! was sent, a [`Prober`] measures how long an address did not answer, a [`Responder`] tells which
+//! server a client got and whom that server saw.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -53,6 +54,7 @@ mod peer;
 mod probe;
 mod process;
 mod topology;
+mod traffic;
 mod wait;
 
 pub use capture::{ANNOUNCEMENTS, Capture, GRATUITOUS, Packet, RELEASES, VRRP};
@@ -62,4 +64,5 @@ pub use peer::{Notifications, Peer, Software, director};
 pub use probe::{Prober, Reachability};
 pub use process::Process;
 pub use topology::{Cable, Lab, Lan, Node};
+pub use traffic::{Answer, Flow, Responder, Session, curl};
 pub use wait::{stays, wait_until};

@@ -1,4 +1,4 @@
-//! What the guest offers to tests.
+//! The guest itself: what its kernel offers.
 
 use std::process::Command;
 

@@ -1,0 +1,14 @@
+//! Real traffic from a client through a director to real servers, in a guest whose kernel has IPVS.
+//!
+//! Director and servers are set up by the crate `ipvs` alone.
+
+#![expect(clippy::panic, reason = "a step that fails is a test that fails")]
+
+mod direct_route;
+mod fwmark;
+mod kernel;
+mod masquerade;
+mod persistence;
+mod site;
+mod sync;
+mod tunnel;

@@ -1,0 +1,87 @@
+//! NAT: servers behind the director, which are reached and answer through it.
+
+use ipvs::{Family, Forwarder};
+use lab::Flow;
+
+use crate::site::{Site, VIP, VIP_V6, connections, load, prepare_director, share, socket};
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn servers_take_turns_and_see_the_client() {
+    let mut site = Site::two_cards("nat");
+    prepare_director(&site.director, Forwarder::of([Family::V4]));
+    site.serve(["198.51.100.21:8080", "198.51.100.22:8080"]);
+    load(
+        &site.director,
+        "-A -t 192.0.2.100:80 -s rr\n\
+         -a -t 192.0.2.100:80 -r 198.51.100.21:8080 -m\n\
+         -a -t 192.0.2.100:80 -r 198.51.100.22:8080 -m\n",
+    );
+
+    let answers = site.curl(6, &format!("{VIP}:80"));
+
+    assert_eq!(share(&answers), [("rs1", 3), ("rs2", 3)]);
+    let rows = connections(&site.director);
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    for answer in &answers {
+        assert_eq!(answer.client.ip().to_string(), "192.0.2.10");
+        let row = rows
+            .iter()
+            .find(|row| row.client == answer.client.to_string());
+        let row = row.unwrap_or_else(|| panic!("{answer} in {rows:?}"));
+        let server = if answer.server == "rs1" { 21 } else { 22 };
+        assert_eq!(row.protocol, "TCP");
+        assert_eq!(row.service, "192.0.2.100:80");
+        assert_eq!(row.destination, format!("198.51.100.{server}:8080"));
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn weights_share_connections_out_over_ipv6() {
+    let mut site = Site::two_cards("nat-v6");
+    prepare_director(&site.director, Forwarder::of([Family::V6]));
+    site.serve(["[2001:db8:2::21]:80", "[2001:db8:2::22]:80"]);
+    load(
+        &site.director,
+        "-A -t [2001:db8:1::100]:80 -s wrr\n\
+         -a -t [2001:db8:1::100]:80 -r [2001:db8:2::21]:80 -m -w 3\n\
+         -a -t [2001:db8:1::100]:80 -r [2001:db8:2::22]:80 -m -w 1\n",
+    );
+
+    let answers = site.curl(8, &format!("[{VIP_V6}]:80"));
+
+    assert_eq!(share(&answers), [("rs1", 6), ("rs2", 2)]);
+    let client = "2001:db8:1::10".parse().ok();
+    assert!(
+        answers
+            .iter()
+            .all(|answer| Some(answer.client.ip()) == client)
+    );
+}
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn datagrams_of_a_port_stay_with_their_server() {
+    let mut site = Site::two_cards("nat-udp");
+    prepare_director(&site.director, Forwarder::of([Family::V4]));
+    site.serve(["198.51.100.21:5353", "198.51.100.22:5353"]);
+    load(
+        &site.director,
+        "-A -u 192.0.2.100:53 -s rr\n\
+         -a -u 192.0.2.100:53 -r 198.51.100.21:5353 -m\n\
+         -a -u 192.0.2.100:53 -r 198.51.100.22:5353 -m\n",
+    );
+
+    let to = socket(&format!("{VIP}:53"));
+    let flows = [(); 2].map(|()| Flow::open(&site.client, to).unwrap());
+    let [one, other] = flows.each_ref().map(|flow| flow.ask().unwrap().server);
+
+    assert_ne!(one, other);
+    for _ in 0..3 {
+        assert_eq!(
+            flows.each_ref().map(|flow| flow.ask().unwrap().server),
+            [&*one, &*other]
+        );
+    }
+}
