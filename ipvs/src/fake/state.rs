@@ -111,10 +111,10 @@ impl State {
     pub(super) fn apply(&mut self, change: &Change) -> Result<(), Errno> {
         match *change {
             Change::AddService { service, settings } => {
-                self.check_scheduler(settings.scheduler)?;
                 if self.service(service).is_ok() {
                     return Err(errno::EEXIST);
                 }
+                self.check_scheduler(settings.scheduler)?;
                 self.running
                     .services
                     .push(ServiceState::new(service, settings));
