@@ -12,7 +12,7 @@ exec </dev/null
 export CARGO_TERM_COLOR=never PATH=$PATH:/usr/sbin:/sbin
 
 # command:package that brings it
-lab_tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps)
+lab_tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps nft:nftables curl:curl)
 guest_tools=(linux.uml:user-mode-linux modprobe:kmod ip:iproute2 ipvsadm:ipvsadm curl:curl
     iptables-legacy:iptables)
 

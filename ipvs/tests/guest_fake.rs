@@ -25,12 +25,12 @@ fn services() -> Vec<ServiceKey> {
 
 fn destinations(of: ServiceKey) -> impl Strategy<Value = (Endpoint, DestinationSettings)> {
     let near = |family| match family {
-        Family::V4 => ["198.51.100.1:80", "198.51.100.2:80", "198.51.100.1:8080"],
-        Family::V6 => ["[2001:db8::1]:80", "[2001:db8::2]:80", "[2001:db8::1]:8080"],
+        Family::V4 => vec!["198.51.100.1:80", "198.51.100.2:80", "198.51.100.1:8080"],
+        Family::V6 => vec!["[2001:db8::1]:80", "[2001:db8::2]:80", "[2001:db8::1]:8080"],
     };
-    (destination(of), 0..3_usize).prop_map(move |((endpoint, settings), which)| {
-        let near = near(endpoint.family())[which];
-        (near.parse().expect("an endpoint"), settings)
+    destination(of).prop_flat_map(move |(endpoint, settings)| {
+        sample::select(near(endpoint.family()))
+            .prop_map(move |near| (near.parse().expect("an endpoint"), settings))
     })
 }
 

@@ -9,7 +9,7 @@ use ipvs::{
     Translated, Via,
     machine::{self, Edit, Linux, Machine},
 };
-use lab::in_namespace;
+use lab::{Lab, Responder, curl, in_namespace};
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -191,4 +191,53 @@ fn the_source_nat_table_is_replaced_whole_and_removed_without_a_trace() {
             "table inet of_somebody_else\n"
         );
     });
+}
+
+/// IPVS is not in every kernel that has nf_tables: a rule that changes the destination, as it does,
+/// stands for it. The guest has IPVS, and no such nf_tables.
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn a_real_server_without_a_way_back_answers_to_the_director() {
+    let lab = Lab::new("full-nat");
+    let (front, back) = (lab.lan("front"), lab.lan("back"));
+    let [client, director, server] = ["client", "director", "rs1"].map(|name| lab.node(name));
+    let _cables = [
+        front.connect(&client, "eth0", &["192.0.2.10/24"]),
+        front.connect(&director, "eth0", &["192.0.2.1/24", "192.0.2.100/32"]),
+        back.connect(&director, "eth1", &["198.51.100.1/24"]),
+        back.connect(&server, "eth0", &["198.51.100.21/24"]),
+    ];
+    director.write(
+        "virtual-service.nft",
+        "table ip of_somebody_else {\n chain prerouting {\n \
+         type nat hook prerouting priority -100\n \
+         ip daddr 192.0.2.100 tcp dport 80 dnat to 198.51.100.21:8080\n }\n}\n",
+    );
+    let rules = director.path("virtual-service.nft");
+    director.run("nft", &["-f", rules.to_str().unwrap()]);
+    let _responder = Responder::start(&server, "198.51.100.21:8080".parse().unwrap());
+    let full_nat = full_nat(&[(
+        ServiceKey::tcp("192.0.2.100:80".parse().unwrap()),
+        "198.51.100.21:8080",
+    )]);
+    director.namespace().enter(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let machine = Linux::open().unwrap();
+            let edits = Forwarder::of([Family::V4]).edits(&machine).await.unwrap();
+            machine::make(&machine, &edits).await.unwrap();
+            Nft.install(&full_nat).await.unwrap();
+        });
+    });
+
+    let answers = curl(&client, "192.0.2.100:80".parse().unwrap(), 3, &[]);
+
+    let seen: Vec<_> = answers.iter().map(|answer| answer.client.ip()).collect();
+    assert_eq!(seen, [address("198.51.100.1"); 3]);
 }
