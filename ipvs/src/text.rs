@@ -16,6 +16,7 @@ pub use command::Problem;
 pub use connections::{connection_line, connections_title};
 pub use list::{Columns, ListOptions, list, list_daemons, list_service, list_timeouts};
 pub use names::Names;
+pub use options::{Word, words};
 pub use order::Order;
 pub use restore::{Line, ParseError, parse, parse_table, parse_words};
 pub use save::{Dialect, command_line, save};

@@ -4,14 +4,17 @@ use super::Problem;
 
 /// A word of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word<'a> {
-    pub(super) text: &'a str,
+#[expect(clippy::exhaustive_structs, reason = "a text and its place")]
+pub struct Word<'a> {
+    /// The word.
+    pub text: &'a str,
     /// Where its first character is, from 1.
-    pub(super) column: usize,
+    pub column: usize,
 }
 
-/// The words of a line.
-pub(super) fn words(line: &str) -> Vec<Word<'_>> {
+/// The words of a line, which blanks part: there is no quoting.
+#[must_use]
+pub fn words(line: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     let (mut rest, mut column) = (line, 1);
     while let Some(start) = rest.find(|c: char| !c.is_whitespace()) {

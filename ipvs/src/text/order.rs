@@ -23,7 +23,8 @@ pub enum Order {
 
 impl Order {
     /// Puts things into this order by what names the service they are about.
-    pub(super) fn services<T>(self, items: Vec<T>, key: impl Fn(&T) -> ServiceKey) -> Vec<T> {
+    #[must_use]
+    pub fn services<T>(self, items: Vec<T>, key: impl Fn(&T) -> ServiceKey) -> Vec<T> {
         let rank = |key: ServiceKey| match key {
             ServiceKey::Address { protocol, endpoint } => {
                 (0, key.family(), protocol.number(), Some(endpoint))
@@ -41,7 +42,8 @@ impl Order {
     }
 
     /// Puts things into this order by the destination they are about.
-    pub(super) fn destinations<T>(self, items: Vec<T>, key: impl Fn(&T) -> Endpoint) -> Vec<T> {
+    #[must_use]
+    pub fn destinations<T>(self, items: Vec<T>, key: impl Fn(&T) -> Endpoint) -> Vec<T> {
         self.sort(items, |a, b| self.endpoints(&key(a), &key(b)))
     }
 
