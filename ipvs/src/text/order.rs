@@ -14,8 +14,8 @@ pub enum Order {
     /// By family, protocol, address and port; services by firewall mark last.
     #[default]
     Numeric,
-    /// As ipvsadm does: IPv4 addresses by the sign of their difference in 32 bits, so that
-    /// 200.0.0.1 is before 10.1.0.100.
+    /// As ipvsadm does: addresses, of both families together, word by word by the sign of their
+    /// difference in 32 bits, so that 200.0.0.1 and fd00::1 are before 10.1.0.100.
     Ipvsadm,
     /// As the kernel tells them (`--nosort`): destinations with the newest first.
     Kernel,
@@ -48,12 +48,13 @@ impl Order {
     }
 
     fn endpoints(self, a: &Endpoint, b: &Endpoint) -> Ordering {
-        let addresses = match (a.address, b.address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) if self == Self::Ipvsadm => {
-                let difference = a.to_bits().wrapping_sub(b.to_bits());
-                difference.cast_signed().cmp(&0)
+        let addresses = match self {
+            Self::Ipvsadm => {
+                let words = words(a.address).into_iter().zip(words(b.address));
+                let differences = words.map(|(a, b)| a.wrapping_sub(b).cast_signed().cmp(&0));
+                differences.fold(Ordering::Equal, Ordering::then)
             }
-            (a, b) => a.cmp(&b),
+            Self::Numeric | Self::Kernel => a.address.cmp(&b.address),
         };
         addresses.then(a.port.cmp(&b.port))
     }
@@ -62,6 +63,18 @@ impl Order {
         match self {
             Self::Kernel => items,
             Self::Numeric | Self::Ipvsadm => merge_sort(items, &compare),
+        }
+    }
+}
+
+/// The words of an address, of which one of IPv4 has but the first.
+fn words(address: IpAddr) -> [u32; 4] {
+    match address {
+        IpAddr::V4(address) => [address.to_bits(), 0, 0, 0],
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            let word = |shift| u32::try_from((bits >> shift) & u128::from(u32::MAX));
+            [96, 64, 32, 0].map(|shift| word(shift).unwrap_or_default())
         }
     }
 }
@@ -113,6 +126,34 @@ mod tests {
             [&["200.0.0.1:80"], &tens[..]].concat()
         );
         assert_eq!(sorted(Order::Kernel, &texts), texts);
+    }
+
+    #[test]
+    fn addresses_of_both_families_are_sorted_together_as_ipvsadm_does() {
+        let texts = [
+            "32.1.13.185:80",
+            "253.0.0.0:80",
+            "200.0.0.1:80",
+            "[2001:db8::]:80",
+            "32.1.13.184:80",
+            "10.0.0.1:80",
+            "[fd00::7]:80",
+            "[2001:db8::1]:80",
+        ];
+        let recorded = [
+            "200.0.0.1:80",
+            "253.0.0.0:80",
+            "[fd00::7]:80",
+            "10.0.0.1:80",
+            "[2001:db8::]:80",
+            "32.1.13.184:80",
+            "[2001:db8::1]:80",
+            "32.1.13.185:80",
+        ];
+        assert_eq!(sorted(Order::Ipvsadm, &texts), recorded);
+        let texts = ["[2001:db8::1]:80", "[2001:db8::8000:1]:80", "[fd00::1]:80"];
+        let recorded = ["[fd00::1]:80", "[2001:db8::8000:1]:80", "[2001:db8::1]:80"];
+        assert_eq!(sorted(Order::Ipvsadm, &texts), recorded);
     }
 
     #[test]

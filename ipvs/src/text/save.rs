@@ -16,7 +16,8 @@ pub enum Dialect {
     #[default]
     Complete,
     /// What `ipvsadm -Sn` writes, byte for byte in its order. Thresholds, timeouts and daemons are
-    /// lost, and so are the forwarding methods local and bypass, which it writes as `-g`.
+    /// lost, and so are the forwarding methods local, which it writes as `-g`, and bypass, for
+    /// which it writes `(null)` and this `-g`, for no ipvsadm reads the other.
     Ipvsadm,
 }
 
