@@ -49,6 +49,8 @@
 //! virtual time.
 
 mod checker;
+#[cfg(feature = "net")]
+mod connect;
 pub mod fake;
 mod fleet;
 mod histogram;
@@ -58,12 +60,16 @@ mod probe;
 mod quorum;
 mod random;
 mod slow_start;
+#[cfg(feature = "net")]
+mod tcp;
 
 pub use async_trait::async_trait;
 pub use checker::{
     CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
     KeepalivedTiming, Output, Run, WhenDown,
 };
+#[cfg(feature = "net")]
+pub use connect::Connect;
 pub use fleet::{
     Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, Snapshot,
 };
@@ -77,3 +83,5 @@ pub use probe::MockHealthProbe;
 pub use probe::{HealthProbe, ProbeError, Success, Target};
 pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
 pub use slow_start::SlowStart;
+#[cfg(feature = "net")]
+pub use tcp::TcpProbe;

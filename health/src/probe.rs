@@ -1,6 +1,6 @@
 //! The trait behind which servers are, and what a probe of one finds out.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -65,13 +65,68 @@ pub struct Success {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {
-    /// The probe could not be begun: the cause lies with this machine, not with the server.
-    #[error("{action}")]
+    /// The cause lies with this machine, not with the server.
+    #[error("cannot {action}{}", match .advice { Some(advice) => format!(": {advice}"), None => String::new() })]
     Local {
-        /// What was tried, such as "cannot bind to interface eth7".
+        /// What was tried, such as `bind to interface eth7`.
         action: String,
+        /// What to do about it, if that is known.
+        advice: Option<&'static str>,
         /// The system's answer.
         #[source]
         source: io::Error,
+    },
+    /// Nothing listens there, or a firewall says so (ECONNREFUSED).
+    #[error(
+        "{address} refuses connections: nothing listens on that port, or a firewall rejects it"
+    )]
+    Refused {
+        /// Where it was tried.
+        address: SocketAddr,
+    },
+    /// The network says that there is no way (ICMP unreachable, no route, no neighbour).
+    #[error("{address} cannot be reached")]
+    Unreachable {
+        /// Where it was tried.
+        address: SocketAddr,
+        /// Which way is missing.
+        #[source]
+        source: io::Error,
+    },
+    /// It broke the connection off (ECONNRESET, EPIPE).
+    #[error("{address} broke the connection off while {doing}")]
+    Reset {
+        /// Who.
+        address: SocketAddr,
+        /// What the probe was about, such as `reading the banner`.
+        doing: &'static str,
+    },
+    /// It ended the connection before it had said all that was expected.
+    #[error("{address} closed the connection while {doing}")]
+    Closed {
+        /// Who.
+        address: SocketAddr,
+        /// What the probe was about.
+        doing: &'static str,
+    },
+    /// It took longer than the probe's own time, `Connect::timeout`.
+    #[error("{address} took longer than {after:?} while {doing}")]
+    TimedOut {
+        /// Who.
+        address: SocketAddr,
+        /// What the probe was about.
+        doing: &'static str,
+        /// How long it was given, from its start.
+        after: Duration,
+    },
+    /// It said more than the probe reads.
+    #[error("{address} said more than {limit} bytes while {doing}")]
+    TooLong {
+        /// Who.
+        address: SocketAddr,
+        /// What the probe was about.
+        doing: &'static str,
+        /// The most that is read.
+        limit: usize,
     },
 }

@@ -1,0 +1,151 @@
+//! How a probe gets to a server: from where, by which way, to which address.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::{NonZeroU16, NonZeroU32},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::{
+    net::{TcpSocket, TcpStream, UdpSocket},
+    time,
+};
+
+use crate::{ProbeError, Target};
+
+mod cause;
+
+pub(crate) use cause::while_connecting;
+#[expect(unused_imports, reason = "for probes that talk")]
+pub(crate) use cause::while_talking;
+
+/// How a probe gets to a server. By default as any program does.
+///
+/// The names are those of keepalived.conf's `connect_ip`, `connect_port`, `bindto`, `bind_port`,
+/// `bind_if` and `fwmark`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct Connect {
+    /// The address to connect to; `None`: the target's (`connect_ip`).
+    pub address: Option<IpAddr>,
+    /// The port to connect to; `None`: the target's (`connect_port`).
+    pub port: Option<NonZeroU16>,
+    /// The address to connect from; `None`: the kernel chooses (`bindto`).
+    pub bind_address: Option<IpAddr>,
+    /// The port to connect from; `None`: the kernel chooses (`bind_port`). The same port can be
+    /// used again for the same server only a minute later, unless the server closes first.
+    pub bind_port: Option<NonZeroU16>,
+    /// The interface to connect by, whatever the routes say (`bind_if`). Needs CAP_NET_RAW.
+    pub bind_interface: Option<String>,
+    /// The mark that firewall and routing rules see (`fwmark`). Needs CAP_NET_ADMIN.
+    pub fwmark: Option<NonZeroU32>,
+    /// What the whole probe may take, where that is less than the caller gives it; `None`: as long
+    /// as the caller waits.
+    pub timeout: Option<Duration>,
+}
+
+impl Connect {
+    /// Where a probe of a target connects to.
+    #[must_use]
+    pub fn destination(&self, target: &Target) -> SocketAddr {
+        let mut destination = target.address;
+        if let Some(address) = self.address {
+            destination.set_ip(address);
+        }
+        if let Some(port) = self.port {
+            destination.set_port(port.get());
+        }
+        destination
+    }
+
+    /// Connects. Cancel safe: a connection half made is given up.
+    pub(crate) async fn tcp(&self, target: &Target) -> Result<TcpStream, ProbeError> {
+        let destination = self.destination(target);
+        let socket = self.socket(destination, Type::STREAM, Protocol::TCP)?;
+        TcpSocket::from_std_stream(socket.into())
+            .connect(destination)
+            .await
+            .map_err(|source| while_connecting(destination, source))
+    }
+
+    /// A socket of datagrams that talks to the target alone.
+    #[expect(dead_code, reason = "for probes that send datagrams")]
+    pub(crate) async fn udp(&self, target: &Target) -> Result<UdpSocket, ProbeError> {
+        let destination = self.destination(target);
+        let socket = self.socket(destination, Type::DGRAM, Protocol::UDP)?;
+        let failed = |source| while_connecting(destination, source);
+        let socket = UdpSocket::from_std(socket.into()).map_err(failed)?;
+        socket.connect(destination).await.map_err(failed)?;
+        Ok(socket)
+    }
+
+    /// Gives a probe no longer than [`Connect::timeout`].
+    pub(crate) async fn bounded<T>(
+        &self,
+        target: &Target,
+        doing: &'static str,
+        probe: impl Future<Output = Result<T, ProbeError>>,
+    ) -> Result<T, ProbeError> {
+        let Some(timeout) = self.timeout else {
+            return probe.await;
+        };
+        time::timeout(timeout, probe).await.unwrap_or_else(|_| {
+            Err(ProbeError::TimedOut {
+                address: self.destination(target),
+                doing,
+                after: timeout,
+            })
+        })
+    }
+
+    fn socket(
+        &self,
+        destination: SocketAddr,
+        kind: Type,
+        protocol: Protocol,
+    ) -> Result<Socket, ProbeError> {
+        let domain = Domain::for_address(destination);
+        let socket = Socket::new(domain, kind.nonblocking(), Some(protocol))
+            .map_err(|source| local("open a socket", source))?;
+        if let Some(interface) = &self.bind_interface {
+            socket
+                .bind_device(Some(interface.as_bytes()))
+                .map_err(|source| local(format!("bind to interface {interface}"), source))?;
+        }
+        if let Some(mark) = self.fwmark {
+            socket
+                .set_mark(mark.get())
+                .map_err(|source| local(format!("set firewall mark {mark}"), source))?;
+        }
+        if let Some(source) = self.source(destination) {
+            if self.bind_port.is_some() {
+                socket
+                    .set_reuse_address(true)
+                    .map_err(|source| local("allow the port to be used again", source))?;
+            }
+            socket
+                .bind(&SockAddr::from(source))
+                .map_err(|error| local(format!("bind to {source}"), error))?;
+        }
+        Ok(socket)
+    }
+
+    /// Where to connect from, unless the kernel chooses all of it.
+    fn source(&self, destination: SocketAddr) -> Option<SocketAddr> {
+        if self.bind_address.is_none() && self.bind_port.is_none() {
+            return None;
+        }
+        let any = match destination {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let port = self.bind_port.map_or(0, NonZeroU16::get);
+        Some(SocketAddr::new(self.bind_address.unwrap_or(any), port))
+    }
+}
+
+fn local(action: impl fmt::Display, source: io::Error) -> ProbeError {
+    cause::local(action.to_string(), source)
+}

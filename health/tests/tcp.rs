@@ -1,0 +1,137 @@
+//! TCP connections to servers that misbehave.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{error::Error as _, net::SocketAddr, num::NonZeroU32, time::Duration};
+
+use health::{Connect, HealthProbe, ProbeError, Success, Target, TcpProbe};
+use lab::in_namespace;
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpListener;
+
+async fn listener() -> (TcpListener, Target) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::new(listener.local_addr().unwrap());
+    (listener, target)
+}
+
+async fn probe(target: Target, change: impl FnOnce(&mut Connect)) -> Result<Success, ProbeError> {
+    let mut connect = Connect::default();
+    change(&mut connect);
+    TcpProbe::new(connect).probe(&target).await
+}
+
+/// A port that is taken and on which nobody listens.
+fn deaf() -> (Socket, Target) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
+        .unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, Target::new(address))
+}
+
+#[tokio::test]
+async fn a_server_that_takes_connections_passes() {
+    let (_listener, target) = listener().await;
+    assert_eq!(probe(target, |_| {}).await.unwrap(), Success::default());
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_where() {
+    let (_socket, target) = deaf();
+    let error = probe(target, |_| {}).await.unwrap_err();
+    assert!(matches!(error, ProbeError::Refused { address } if address == target.address));
+    assert!(error.to_string().contains(&target.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_swallows_packets_outlasts_the_probes_own_time() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = "127.0.0.1:0".parse::<SocketAddr>().unwrap();
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Who connects after the backlog is full gets no answer.
+    let fill = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        drop(socket.connect(&address));
+        socket
+    };
+    let _backlog: Vec<_> = (0..8).map(|_| fill()).collect();
+    let target = Target::new(address.as_socket().unwrap());
+    let timeout = Duration::from_millis(50);
+    let error = probe(target, |connect| connect.timeout = Some(timeout)).await;
+    assert!(
+        matches!(error, Err(ProbeError::TimedOut { after, .. }) if after == timeout),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn it_comes_from_where_it_is_told_and_goes_where_it_is_told() {
+    let (listener, _) = listener().await;
+    let elsewhere = listener.local_addr().unwrap();
+    let (_socket, nobody) = deaf();
+    let passed = probe(nobody, |connect| {
+        connect.address = Some(elsewhere.ip());
+        connect.port = elsewhere.port().try_into().ok();
+        connect.bind_address = "127.0.0.7".parse().ok();
+    });
+    passed.await.unwrap();
+    let (_, from) = listener.accept().await.unwrap();
+    assert_eq!(from.ip().to_string(), "127.0.0.7");
+}
+
+#[tokio::test]
+async fn an_address_that_is_nobodys_here_cannot_be_bound() {
+    let (_listener, target) = listener().await;
+    let error = probe(target, |connect| {
+        connect.bind_address = "192.0.2.1".parse().ok()
+    })
+    .await;
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("192.0.2.1") && error.contains("no interface"),
+        "{error}"
+    );
+    let error = probe(target, |connect| connect.bind_address = "::1".parse().ok()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("one family"), "{error}");
+}
+
+#[tokio::test]
+async fn what_root_alone_may_is_told_with_its_capability_or_done() {
+    let (_listener, target) = listener().await;
+    let result = probe(target, |connect| connect.fwmark = NonZeroU32::new(7)).await;
+    if let Err(error) = result {
+        assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn an_interface_that_disappears_and_a_network_without_a_way_are_told_apart() {
+    in_namespace(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let elsewhere = Target::new("192.0.2.1:80".parse().unwrap());
+            let error = probe(elsewhere, |_| {}).await.unwrap_err();
+            assert!(matches!(error, ProbeError::Unreachable { .. }), "{error}");
+            assert!(error.source().is_some());
+            let by = |connect: &mut Connect| connect.bind_interface = Some("gone0".to_owned());
+            let error = probe(elsewhere, by).await.unwrap_err().to_string();
+            assert!(
+                error.contains("gone0") && error.contains("no such interface"),
+                "{error}"
+            );
+        });
+    });
+}
