@@ -88,7 +88,7 @@ async fn it_comes_from_where_it_is_told_and_goes_where_it_is_told() {
 async fn an_address_that_is_nobodys_here_cannot_be_bound() {
     let (_listener, target) = listener().await;
     let error = probe(target, |connect| {
-        connect.bind_address = "192.0.2.1".parse().ok()
+        connect.bind_address = "192.0.2.1".parse().ok();
     })
     .await;
     let error = error.unwrap_err().to_string();
