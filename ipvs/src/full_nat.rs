@@ -102,7 +102,8 @@ pub trait SourceNat: Send + Sync {
     async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError>;
 
     /// Translates no new connections and leaves no trace. Idempotent; a dropped call has done it or
-    /// not.
+    /// not. The kernel tracks connections for as long as a rule asks it to: if ours were the last
+    /// that did, those under way stall.
     ///
     /// # Errors
     /// It was refused.

@@ -9,7 +9,7 @@ use std::{
 use ipvs::{RealServer, Via};
 use lab::{Flow, Node};
 
-use crate::site::{Site, VIP, VIP_V6, connections, load, share, socket, undo};
+use crate::site::{Site, VIP, VIP_V6, assert_known, connections, load, share, socket, undo};
 
 const TABLE: &str = "-A -t 192.0.2.100:80 -s rr\n\
     -a -t 192.0.2.100:80 -r 192.0.2.21:80 -g\n\
@@ -45,10 +45,7 @@ fn servers_answer_as_the_virtual_address_and_the_network_finds_it_at_the_directo
         );
         let rows = connections(&site.director);
         for answer in &answers {
-            let known = rows
-                .iter()
-                .any(|row| row.client == answer.client.to_string());
-            assert!(known, "{answer} in {rows:?}");
+            assert_known(answer, &rows);
         }
         assert_eq!(found_at(&site.client, *vip), mac_of(&site.director));
     }

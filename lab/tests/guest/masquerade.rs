@@ -1,9 +1,14 @@
 //! NAT: servers behind the director, which are reached and answer through it.
 
-use ipvs::{Family, Forwarder};
+use ipvs::{
+    Family, Forwarder, Protocol,
+    text::{Names, connection_line},
+};
 use lab::Flow;
 
-use crate::site::{Site, VIP, VIP_V6, connections, load, prepare_director, share, socket};
+use crate::site::{
+    Site, VIP, VIP_V6, connections, endpoint, load, prepare_director, share, socket,
+};
 
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
@@ -21,18 +26,36 @@ fn servers_take_turns_and_see_the_client() {
     let answers = site.curl(6, &format!("{VIP}:80"));
 
     assert_eq!(share(&answers), [("rs1", 3), ("rs2", 3)]);
-    let rows = connections(&site.director);
-    assert_eq!(rows.len(), 6, "{rows:?}");
+    let connections = connections(&site.director);
+    assert_eq!(connections.len(), 6, "{connections:?}");
     for answer in &answers {
         assert_eq!(answer.client.ip().to_string(), "192.0.2.10");
-        let row = rows
+        let of_it = connections
             .iter()
-            .find(|row| row.client == answer.client.to_string());
-        let row = row.unwrap_or_else(|| panic!("{answer} in {rows:?}"));
+            .find(|it| it.client == endpoint(answer.client));
+        let of_it = of_it.unwrap_or_else(|| panic!("{answer} in {connections:?}"));
         let server = if answer.server == "rs1" { 21 } else { 22 };
-        assert_eq!(row.protocol, "TCP");
-        assert_eq!(row.service, "192.0.2.100:80");
-        assert_eq!(row.destination, format!("198.51.100.{server}:8080"));
+        assert_eq!(of_it.protocol, Some(Protocol::Tcp));
+        assert_eq!(of_it.service.to_string(), "192.0.2.100:80");
+        assert_eq!(
+            of_it.destination.to_string(),
+            format!("198.51.100.{server}:8080")
+        );
+        // Another program reads the same.
+        let line = connection_line(of_it, false, &Names::default());
+        let columns = |line: &str| {
+            line.split_whitespace()
+                .skip(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let listed = site.director.run("ipvsadm", &["-Lnc"]);
+        assert!(
+            listed
+                .lines()
+                .any(|listed| columns(listed) == columns(&line)),
+            "{line}{listed}"
+        );
     }
 }
 

@@ -29,13 +29,10 @@ fn a_client_stays_with_its_server_and_another_gets_the_next() {
     );
     assert_eq!(other.client.ip().to_string(), "192.0.2.11");
     assert_ne!(other.server, server);
-    let rows = connections(&site.director);
-    let mut templates: Vec<_> = rows
-        .iter()
-        .filter(|row| row.client.ends_with(":0"))
-        .collect();
-    templates.sort_by_key(|row| row.client.clone());
-    let clients: Vec<_> = templates.iter().map(|row| &*row.client).collect();
+    let mut templates = connections(&site.director);
+    templates.retain(|it| it.client.port == 0);
+    templates.sort_by_key(|it| it.client);
+    let clients: Vec<_> = templates.iter().map(|it| it.client.to_string()).collect();
     assert_eq!(clients, ["192.0.2.10:0", "192.0.2.11:0"]);
     assert_ne!(templates[0].destination, templates[1].destination);
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use ipvs::{
-    Change, Forwarder, IpvsBackend as _, RealServer, Snapshot,
+    Change, Connection, Endpoint, Forwarder, IpvsBackend as _, RealServer, Snapshot,
     machine::{self, Edit, Linux},
     netlink::Kernel,
     plan,
@@ -234,30 +234,28 @@ pub(crate) fn undo(node: &Node, edits: &[Edit]) {
     });
 }
 
-/// A row of a director's connection table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) protocol: String,
-    pub(crate) state: String,
-    pub(crate) client: String,
-    pub(crate) service: String,
-    pub(crate) destination: String,
+/// A director's connections and persistence templates.
+pub(crate) fn connections(director: &Node) -> Vec<Connection> {
+    on(director, async || {
+        let kernel = Kernel::connect().await.expect("a kernel with IPVS");
+        let mut list = kernel.connections().await.expect("a list");
+        let mut connections = Vec::new();
+        while let Some(connection) = list.next().await {
+            connections.push(connection.expect("a line of a known form"));
+        }
+        connections
+    })
 }
 
-/// A director's connections and persistence templates.
-pub(crate) fn connections(director: &Node) -> Vec<Row> {
-    let text = director.run("ipvsadm", &["-Lnc"]);
-    let rows = text.lines().skip(2).map(|line| {
-        let mut words = line.split_whitespace().map(str::to_owned);
-        let mut next = || words.next().unwrap_or_else(|| panic!("{line}"));
-        let (protocol, _expires) = (next(), next());
-        Row {
-            protocol,
-            state: next(),
-            client: next(),
-            service: next(),
-            destination: next(),
-        }
-    });
-    rows.collect()
+/// Checks that a director knows the connection that an answer came over.
+#[track_caller]
+pub(crate) fn assert_known(answer: &Answer, connections: &[Connection]) {
+    let known = connections
+        .iter()
+        .any(|it| it.client == endpoint(answer.client));
+    assert!(known, "{answer} in {connections:?}");
+}
+
+pub(crate) fn endpoint(address: SocketAddr) -> Endpoint {
+    address.to_string().parse().expect("the same notation")
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipvs::{Change, InterfaceName, RealServer, SyncDaemon, SyncRole, Via};
 use lab::{Session, wait_until};
 
-use crate::site::{SOON, Site, VIP, apply, connections, load, snapshot, socket};
+use crate::site::{SOON, Site, VIP, apply, connections, endpoint, load, snapshot, socket};
 
 const TABLE: &str = "-A -t 192.0.2.100:80 -s rr\n\
     -a -t 192.0.2.100:80 -r 192.0.2.21:80 -g\n\
@@ -34,11 +34,11 @@ fn a_connection_outlives_the_director_it_went_through() {
 
     let mut session = Session::connect(&site.client, socket("192.0.2.100:80")).unwrap();
     let answer = session.ask().unwrap();
-    let client = answer.client.to_string();
+    let client = endpoint(answer.client);
     wait_until("the standby knows the connection", SOON, || {
-        let rows = connections(&standby);
-        rows.iter()
-            .any(|row| row.client == client && row.state == "ESTABLISHED")
+        let told = connections(&standby);
+        told.iter()
+            .any(|it| it.client == client && it.state == "ESTABLISHED")
     });
 
     site.director

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipvs::{Family, RealServer, Via};
 use lab::{Capture, wait_until};
 
-use crate::site::{SOON, Site, VIP, connections, load, share};
+use crate::site::{SOON, Site, VIP, assert_known, connections, load, share};
 
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
@@ -28,10 +28,7 @@ fn servers_unwrap_what_the_director_sends_and_answer_as_the_virtual_address() {
     let rows = connections(&site.director);
     for answer in &answers {
         assert_eq!(answer.client.ip().to_string(), "192.0.2.10");
-        let known = rows
-            .iter()
-            .any(|row| row.client == answer.client.to_string());
-        assert!(known, "{answer} in {rows:?}");
+        assert_known(answer, &rows);
     }
     // The first packets of a connection: within another IP header, or without one.
     let wrapped = "ip proto 4 and src 192.0.2.1 and ip[53] == 2";
