@@ -9,9 +9,12 @@ use crate::{Connection, Protocol};
 /// engines know them by (`-Lnc --persistent-conn`).
 #[must_use]
 pub fn connections_title(engines: bool) -> String {
-    let names = ["pro", "expire", "state", "source", "virtual", "destination"];
-    let row = row(names, engines.then_some(("pe name", "pe_data")));
-    format!("IPVS connection entries\n{row}")
+    let names = ["pro", "expire", "state", "source", "virtual"];
+    let destination = match engines {
+        true => format!("{:<18} {:<16} pe_data", "destination", "pe name"),
+        false => "destination".to_owned(),
+    };
+    format!("IPVS connection entries\n{}", row(names, &destination))
 }
 
 /// A connection as a line.
@@ -28,28 +31,17 @@ pub fn connection_line(connection: &Connection, engines: bool, names: &Names) ->
         connection.destination,
     ];
     let [client, service, destination] = ends.map(|end| names.endpoint(connection.protocol, &end));
-    let engine = connection
-        .engine
-        .as_ref()
-        .map_or(("", ""), |(name, data)| (name, data));
-    let columns = [
-        &*protocol,
-        &expire,
-        &connection.state,
-        &client,
-        &service,
-        &destination,
-    ];
-    row(columns, engines.then_some(engine))
+    // ipvsadm's columns are not those of its title.
+    let destination = match &connection.engine {
+        Some((name, data)) if engines => format!("{destination:<16} {name:<18} {data}"),
+        _ => destination,
+    };
+    let columns = [&*protocol, &expire, &connection.state, &client, &service];
+    row(columns, &destination)
 }
 
-fn row(columns: [&str; 6], engine: Option<(&str, &str)>) -> String {
-    let [protocol, expire, state, client, service, destination] = columns;
-    let head = format!("{protocol:<3} {expire:<6} {state:<11} {client:<18} {service:<18}");
-    match engine {
-        None => format!("{head} {destination}\n"),
-        Some((name, data)) => format!("{head} {destination:<18} {name:<16} {data}\n"),
-    }
+fn row([protocol, expire, state, client, service]: [&str; 5], destination: &str) -> String {
+    format!("{protocol:<3} {expire:<6} {state:<11} {client:<18} {service:<18} {destination}\n")
 }
 
 #[cfg(test)]

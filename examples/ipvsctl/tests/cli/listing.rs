@@ -140,7 +140,7 @@ fn connections_are_listed_with_numbers_and_with_names() {
     assert_eq!(
         last,
         "UDP 01:59  NONE        192.0.2.7:5060     vip.example.org:domain \
-         real1.example.org:domain sip              3c26@host"
+         real1.example.org:domain sip                3c26@host"
     );
 }
 
