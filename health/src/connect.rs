@@ -109,6 +109,16 @@ impl Connect {
         let domain = Domain::for_address(destination);
         let socket = Socket::new(domain, kind.nonblocking(), Some(protocol))
             .map_err(|source| local("open a socket", source))?;
+        self.prepare(&socket, destination)?;
+        Ok(socket)
+    }
+
+    /// Has a socket that was just opened send from where it should.
+    pub(crate) fn prepare(
+        &self,
+        socket: &Socket,
+        destination: SocketAddr,
+    ) -> Result<(), ProbeError> {
         if let Some(interface) = &self.bind_interface {
             socket
                 .bind_device(Some(interface.as_bytes()))
@@ -129,7 +139,7 @@ impl Connect {
                 .bind(&SockAddr::from(source))
                 .map_err(|error| local(format!("bind to {source}"), error))?;
         }
-        Ok(socket)
+        Ok(())
     }
 
     /// Where to connect from, unless the kernel chooses all of it.
@@ -146,6 +156,6 @@ impl Connect {
     }
 }
 
-fn local(action: impl fmt::Display, source: io::Error) -> ProbeError {
+pub(crate) fn local(action: impl fmt::Display, source: io::Error) -> ProbeError {
     cause::local(action.to_string(), source)
 }

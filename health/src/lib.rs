@@ -52,16 +52,26 @@ mod checker;
 #[cfg(feature = "net")]
 mod connect;
 pub mod fake;
+#[cfg(feature = "net")]
+mod file;
 mod fleet;
 mod histogram;
 mod outlier;
+#[cfg(feature = "net")]
+mod ping;
 mod pool;
 mod probe;
 mod quorum;
 mod random;
+#[cfg(feature = "script")]
+mod script;
 mod slow_start;
 #[cfg(feature = "net")]
+mod sys;
+#[cfg(feature = "net")]
 mod tcp;
+#[cfg(feature = "net")]
+mod unpredictable;
 
 pub use async_trait::async_trait;
 pub use checker::{
@@ -70,11 +80,15 @@ pub use checker::{
 };
 #[cfg(feature = "net")]
 pub use connect::Connect;
+#[cfg(feature = "net")]
+pub use file::{FileError, FileProbe};
 pub use fleet::{
     Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, Snapshot,
 };
 pub use histogram::Histogram;
 pub use outlier::{OutlierConfig, Outliers};
+#[cfg(feature = "net")]
+pub use ping::{PingError, PingProbe};
 pub use pool::{
     Decision, MAX_WEIGHT, Place, PoolConfig, Server, SorryServer, decide, dynamic_weight,
 };
@@ -82,6 +96,8 @@ pub use pool::{
 pub use probe::MockHealthProbe;
 pub use probe::{HealthProbe, ProbeError, Success, Target};
 pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
+#[cfg(feature = "script")]
+pub use script::{Account, ScriptError, ScriptProbe};
 pub use slow_start::SlowStart;
 #[cfg(feature = "net")]
 pub use tcp::TcpProbe;

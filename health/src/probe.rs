@@ -57,6 +57,9 @@ pub struct Success {
     /// The weight that the server asks for, if it is asked: a script's exit code from 2 on, less 2
     /// (keepalived's `MISC_CHECK` with `misc_dynamic`).
     pub weight: Option<u32>,
+    /// What is to be added to the server's weight: the number in a file (keepalived's
+    /// `FILE_CHECK`). 0 when nothing is said.
+    pub weight_change: i32,
     /// What should be looked after before it fails, such as a certificate that soon expires.
     pub warning: Option<String>,
 }
@@ -129,4 +132,16 @@ pub enum ProbeError {
         /// The most that is read.
         limit: usize,
     },
+    /// What a file holds is not what it should be.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    File(#[from] crate::FileError),
+    /// No echo came.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    Ping(#[from] crate::PingError),
+    /// A program that was run as a check failed.
+    #[cfg(feature = "script")]
+    #[error(transparent)]
+    Script(#[from] crate::ScriptError),
 }
