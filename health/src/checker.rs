@@ -51,8 +51,10 @@ pub enum Input {
     },
     /// No more probes; a probe under way is abandoned. Health stays.
     Pause,
-    /// Probes again, the next one at once. Nothing if it was not paused.
+    /// Probes again, from now on. Nothing if it was not paused.
     Resume,
+    /// The next probe is due now. Nothing while one is under way or it is paused.
+    ProbeNow,
 }
 
 /// What a checker wants done, or tells.
@@ -196,7 +198,9 @@ impl Checker {
             Input::Timeout => self.on_timeout(now),
             Input::Outcome { run, passed } => self.on_outcome(run, passed, now),
             Input::Pause => self.on_pause(),
-            Input::Resume => self.on_resume(now),
+            Input::Resume if matches!(self.phase, Phase::Paused) => self.wait_until(now),
+            Input::ProbeNow if matches!(self.phase, Phase::Waiting { .. }) => self.wait_until(now),
+            Input::Resume | Input::ProbeNow => {}
         }
     }
 
@@ -297,14 +301,11 @@ impl Checker {
         self.phase = Phase::Paused;
     }
 
-    fn on_resume(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Paused) {
-            self.phase = Phase::Waiting {
-                due: now,
-                probe_at: now,
-            };
-            self.on_timeout(now);
-        }
+    const fn wait_until(&mut self, at: Instant) {
+        self.phase = Phase::Waiting {
+            due: at,
+            probe_at: at,
+        };
     }
 
     fn on_result(&mut self, passed: bool, due: Instant, now: Instant) {

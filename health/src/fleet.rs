@@ -7,17 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{CheckConfig, Checker, Health, Histogram, Input, Output, Run, random};
+use crate::{CheckConfig, Checker, Health, Histogram, Input, Output, Run, Success};
 
 mod types;
+mod wishes;
 
 pub use types::{
-    Ask, CheckId, CheckReport, Failure, FleetError, FleetInput, FleetOutput, Snapshot,
+    Ask, CheckId, CheckReport, Failure, FleetError, FleetInput, FleetOutput, ProbeResult, Snapshot,
+    Standing,
 };
-
-/// 2^64 divided by the golden ratio: its multiples, modulo 2^64, are spread evenly however many
-/// there are.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Many [`Checker`]s, driven as one of them is: [`handle`](Self::handle), then
 /// [`poll_output`](Self::poll_output) to `None`, then wait for
@@ -38,6 +36,7 @@ pub struct Fleet<S, P> {
     /// Checkers whose probe is due and that wait for others to end; some may be gone.
     ready: VecDeque<CheckId>,
     running: usize,
+    paused: BTreeSet<S>,
     next_id: u64,
     revision: u64,
     outputs: VecDeque<FleetOutput<S, P>>,
@@ -52,8 +51,18 @@ struct Check<S, P> {
     changed_at: Option<Instant>,
     last_run_at: Option<Instant>,
     last_failure: Option<Failure>,
+    last_success: Success,
     latency: Histogram,
     lateness: Histogram,
+}
+
+impl<S, P> Check<S, P> {
+    const fn standing(&self) -> Standing {
+        Standing {
+            health: self.checker.health(),
+            weight: self.last_success.weight,
+        }
+    }
 }
 
 impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
@@ -69,69 +78,31 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
             running: 0,
+            paused: BTreeSet::new(),
             next_id: 0,
             revision: 0,
             outputs: VecDeque::new(),
         }
     }
 
-    /// Has exactly these wishes from now on. Idempotent.
-    ///
-    /// What is asked for already goes on undisturbed, in whatever order it comes. A check whose
-    /// configuration alone is new knows what the old one did. A service that moves from one checker
-    /// to another of other health is told so.
-    ///
-    /// # Errors
-    /// One of them is refused: then nothing has changed.
-    pub fn configure(
-        &mut self,
-        asked: impl IntoIterator<Item = Ask<S, P>>,
-        now: Instant,
-    ) -> Result<(), FleetError> {
-        let asked = validated(asked)?;
-        let before = self.snapshot();
-        let mut services: BTreeMap<CheckId, BTreeSet<S>> = BTreeMap::new();
-        let mut id_by_service = BTreeMap::new();
-        for (service, ask) in asked {
-            let Some(id) = self.find_or_add(ask, now) else {
-                continue;
-            };
-            services.entry(id).or_default().insert(service.clone());
-            id_by_service.insert(service, id);
-        }
-        self.id_by_service = id_by_service;
-        let all: Vec<CheckId> = self.checks.keys().copied().collect();
-        for id in all {
-            match (services.remove(&id), self.checks.get_mut(&id)) {
-                (Some(services), Some(check)) => check.services = services,
-                _ => self.remove(id),
-            }
-        }
-        let after = self.snapshot();
-        if before.health != after.health {
-            self.revision += 1;
-        }
-        for (service, to) in after.health {
-            if let Some(&from) = before.health.get(&service)
-                && from != to
-            {
-                let because = self.failure_of(&service);
-                self.outputs.push_back(FleetOutput::Changed {
-                    service,
-                    from,
-                    to,
-                    because,
-                });
-            }
-        }
-        self.start_ready(now);
-        Ok(())
-    }
-
     /// Takes what has happened.
-    pub fn handle(&mut self, input: FleetInput, now: Instant) {
-        if let FleetInput::Outcome { id, run, result } = input {
-            self.on_outcome(id, run, result, now);
+    pub fn handle(&mut self, input: FleetInput<S>, now: Instant) {
+        match input {
+            FleetInput::Timeout => {}
+            FleetInput::Outcome { id, run, result } => self.on_outcome(id, run, result, now),
+            FleetInput::Pause(service) => {
+                self.paused.insert(service);
+                self.settle_pauses(now);
+            }
+            FleetInput::Resume(service) => {
+                self.paused.remove(&service);
+                self.settle_pauses(now);
+            }
+            FleetInput::ProbeNow(service) => {
+                if let Some(id) = self.id_by_service.get(&service) {
+                    self.step(*id, Input::ProbeNow, None, now);
+                }
+            }
         }
         while let Some(&(at, id)) = self.timers.first()
             && at <= now
@@ -156,20 +127,28 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
     /// What is known of all that was asked for, as of the last [`handle`](Self::handle).
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<S> {
+        let standings = self.checks.values().flat_map(|check| {
+            let standing = check.standing();
+            let services = check.services.iter();
+            services.map(move |service| (service.clone(), standing))
+        });
         Snapshot {
             revision: self.revision,
-            health: self
-                .checks
-                .values()
-                .flat_map(|check| {
-                    let health = check.checker.health();
-                    check
-                        .services
-                        .iter()
-                        .map(move |service| (service.clone(), health))
-                })
-                .collect(),
+            standings: standings.collect(),
         }
+    }
+
+    /// What is known of one service; `None` if nobody asks for it.
+    #[must_use]
+    pub fn standing(&self, service: &S) -> Option<Standing> {
+        let check = self.checks.get(self.id_by_service.get(service)?)?;
+        Some(check.standing())
+    }
+
+    /// The [`Snapshot::revision`] of a snapshot taken now.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// How many probes are under way.
@@ -179,96 +158,25 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
     }
 
     /// How each checker stands, in the order they were made.
-    pub fn reports(&self) -> impl Iterator<Item = CheckReport<'_, S, P>> {
+    pub fn reports(&self) -> impl Iterator<Item = CheckReport<S, P>> {
         self.checks.iter().map(|(id, check)| CheckReport {
             id: *id,
-            probe: &check.probe,
-            config: check.checker.config(),
-            services: check.services.iter().collect(),
-            health: check.checker.health(),
+            probe: check.probe.clone(),
+            config: check.checker.config().clone(),
+            services: check.services.iter().cloned().collect(),
+            standing: check.standing(),
+            warning: check.last_success.warning.clone(),
             changed_at: check.changed_at,
             last_run_at: check.last_run_at,
             next_run_at: match check.checker.running() {
                 Some(_) => None,
                 None => check.checker.poll_timeout(),
             },
-            last_failure: check.last_failure.as_ref(),
-            latency: &check.latency,
-            lateness: &check.lateness,
-            counters: check.checker.counters(),
+            last_failure: check.last_failure.clone(),
+            latency: check.latency.clone(),
+            lateness: check.lateness.clone(),
+            counters: *check.checker.counters(),
         })
-    }
-
-    /// The checker for a wish; `None` only for a configuration that was not validated.
-    fn find_or_add(&mut self, ask: Ask<S, P>, now: Instant) -> Option<CheckId> {
-        let (probe, config) = (ask.probe, ask.config);
-        let same_probe = self.ids_by_probe.get(&probe);
-        if let Some(id) = same_probe.and_then(|ids| ids.get(&config)) {
-            return Some(*id);
-        }
-        let number = self.next_id;
-        let (seed, id) = (random::number(self.seed, number), CheckId(number));
-        let checker = match self.same_probe(&probe, &ask.service) {
-            Some(known) => {
-                let at = match known.checker.running() {
-                    Some(_) => now,
-                    None => known.checker.poll_timeout().map_or(now, |at| at.max(now)),
-                };
-                let at = at.min(now + config.interval);
-                known.checker.carry_over(config.clone(), at, seed)
-            }
-            None => {
-                let spread = random::part(ask.warm_up, number.wrapping_mul(GOLDEN));
-                Checker::new(config.clone(), now + ask.start_delay + spread, seed)
-            }
-        }
-        .ok()?;
-        self.next_id += 1;
-        let check = Check {
-            probe: probe.clone(),
-            checker,
-            services: BTreeSet::new(),
-            timer: None,
-            changed_at: None,
-            last_run_at: None,
-            last_failure: None,
-            latency: Histogram::default(),
-            lateness: Histogram::default(),
-        };
-        self.checks.insert(id, check);
-        self.ids_by_probe
-            .entry(probe)
-            .or_default()
-            .insert(config, id);
-        self.arm(id);
-        Some(id)
-    }
-
-    /// A checker of the same probe with another configuration: the service's own if it can be.
-    fn same_probe(&self, probe: &P, service: &S) -> Option<&Check<S, P>> {
-        let ids = self.ids_by_probe.get(probe)?;
-        let own = self.id_by_service.get(service);
-        let own = own.filter(|own| ids.values().any(|id| id == *own));
-        self.checks.get(own.or_else(|| ids.values().next())?)
-    }
-
-    fn remove(&mut self, id: CheckId) {
-        let Some(check) = self.checks.remove(&id) else {
-            return;
-        };
-        if let Some(at) = check.timer {
-            self.timers.remove(&(at, id));
-        }
-        if let Some(run) = check.checker.running() {
-            self.running -= 1;
-            self.outputs.push_back(FleetOutput::Abandon { id, run });
-        }
-        if let Some(ids) = self.ids_by_probe.get_mut(&check.probe) {
-            ids.remove(check.checker.config());
-            if ids.is_empty() {
-                self.ids_by_probe.remove(&check.probe);
-            }
-        }
     }
 
     fn on_timer(&mut self, id: CheckId, now: Instant) {
@@ -291,20 +199,32 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         }
     }
 
-    fn on_outcome(
-        &mut self,
-        id: CheckId,
-        run: Run,
-        result: Result<(), std::sync::Arc<dyn std::error::Error + Send + Sync>>,
-        now: Instant,
-    ) {
+    fn on_outcome(&mut self, id: CheckId, run: Run, result: ProbeResult, now: Instant) {
         let passed = result.is_ok();
-        let failure = result.err().map(Failure::Probe);
-        self.step(id, Input::Outcome { run, passed }, failure, now);
+        self.step(id, Input::Outcome { run, passed }, Some(result), now);
+    }
+
+    /// A checker rests while all who ask for it are paused.
+    fn settle_pauses(&mut self, now: Instant) {
+        let differs = |check: &Check<S, P>| {
+            let all_paused = check.services.is_subset(&self.paused);
+            let is_paused = check.checker.poll_timeout().is_none();
+            (all_paused != is_paused).then_some(match all_paused {
+                true => Input::Pause,
+                false => Input::Resume,
+            })
+        };
+        let changes = self.checks.iter();
+        let changes: Vec<_> = changes
+            .filter_map(|(id, check)| Some((*id, differs(check)?)))
+            .collect();
+        for (id, input) in changes {
+            self.step(id, input, None, now);
+        }
     }
 
     /// Hands one checker an input and takes what it wants. The only place where probes are counted.
-    fn step(&mut self, id: CheckId, input: Input, failure: Option<Failure>, now: Instant) {
+    fn step(&mut self, id: CheckId, input: Input, result: Option<ProbeResult>, now: Instant) {
         let Some(check) = self.checks.get_mut(&id) else {
             return;
         };
@@ -318,7 +238,21 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         } else if counters.passed + counters.failed > before.passed + before.failed {
             let began = check.last_run_at.unwrap_or(now);
             check.latency.count(now.saturating_duration_since(began));
-            check.last_failure = failure.or_else(|| check.last_failure.take());
+            match result {
+                Some(Ok(success)) => {
+                    if success.weight != check.last_success.weight {
+                        let weight = success.weight;
+                        self.revision += 1;
+                        self.outputs.extend(check.services.iter().map(|service| {
+                            let service = service.clone();
+                            FleetOutput::Weighed { service, weight }
+                        }));
+                    }
+                    check.last_success = success;
+                }
+                Some(Err(error)) => check.last_failure = Some(Failure::Probe(error)),
+                None => {}
+            }
         }
         if was_running.is_some() && check.checker.running() != was_running {
             self.running -= 1;
@@ -389,31 +323,4 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             Health::Unknown | Health::Up => None,
         }
     }
-}
-
-fn validated<S: Ord + Clone + Debug, P>(
-    asked: impl IntoIterator<Item = Ask<S, P>>,
-) -> Result<BTreeMap<S, Ask<S, P>>, FleetError> {
-    let mut validated = BTreeMap::new();
-    for ask in asked {
-        let service = || format!("{:?}", ask.service);
-        ask.config.validate().map_err(|source| FleetError::Config {
-            service: service(),
-            source,
-        })?;
-        let span = ask.start_delay.saturating_add(ask.warm_up);
-        if span > CheckConfig::LONGEST {
-            return Err(FleetError::Start {
-                service: service(),
-                span,
-            });
-        }
-        let key = ask.service.clone();
-        if let Some(twice) = validated.insert(key, ask) {
-            return Err(FleetError::Twice {
-                service: format!("{:?}", twice.service),
-            });
-        }
-    }
-    Ok(validated)
 }

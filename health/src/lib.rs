@@ -48,13 +48,18 @@
 //! Module [`fake`] has servers that fail by script or by a seed, and runs a fleet on them in
 //! virtual time.
 
+mod check;
 mod checker;
 #[cfg(feature = "net")]
 mod connect;
+#[cfg(feature = "net")]
+mod driver;
 pub mod fake;
 #[cfg(feature = "net")]
 mod file;
 mod fleet;
+#[cfg(feature = "net")]
+mod handle;
 mod histogram;
 mod outlier;
 #[cfg(feature = "net")]
@@ -74,6 +79,7 @@ mod tcp;
 mod unpredictable;
 
 pub use async_trait::async_trait;
+pub use check::Check;
 pub use checker::{
     CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
     KeepalivedTiming, Output, Run, WhenDown,
@@ -81,10 +87,15 @@ pub use checker::{
 #[cfg(feature = "net")]
 pub use connect::Connect;
 #[cfg(feature = "net")]
+pub use driver::spawn;
+#[cfg(feature = "net")]
 pub use file::{FileError, FileProbe};
 pub use fleet::{
-    Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, Snapshot,
+    Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, ProbeResult,
+    Snapshot, Standing,
 };
+#[cfg(feature = "net")]
+pub use handle::{AskError, FleetEvent, FleetHandle};
 pub use histogram::Histogram;
 pub use outlier::{OutlierConfig, Outliers};
 #[cfg(feature = "net")]

@@ -34,13 +34,16 @@ impl<T: HealthProbe + ?Sized> HealthProbe for Arc<T> {
 pub struct Target {
     /// Where it serves. A probe may be told to look elsewhere.
     pub address: SocketAddr,
+    /// Which of the [`steps`](crate::CheckConfig::steps) of its check this is, from 0. Only a probe
+    /// that has several looks at it, such as one of several pages.
+    pub step: u32,
 }
 
 impl Target {
     /// The server at an address.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
-        Self { address }
+        Self { address, step: 0 }
     }
 }
 

@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use health::{Ask, CheckConfig, CheckId, Fleet, FleetError, FleetInput, FleetOutput, Health, Run};
+use health::{
+    Ask, CheckConfig, CheckId, Fleet, FleetError, FleetInput, FleetOutput, Health, Run, Success,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -64,10 +66,16 @@ impl Rig {
                     let because = because.map(|failure| failure.to_string());
                     self.changes.push((service, from, to, because));
                 }
+                FleetOutput::Weighed { .. } => {}
             }
             self.most = self.most.max(self.running.len());
         }
         assert_eq!(self.running.len(), self.fleet.running());
+    }
+
+    fn handle(&mut self, input: FleetInput<u32>) {
+        self.fleet.handle(input, self.now);
+        self.drain();
     }
 
     /// Lets time pass; `answer` says at once how a probe goes, or nothing for a black hole.
@@ -83,7 +91,7 @@ impl Rig {
                 self.running.remove(&(*id, *run));
                 let (id, run) = (*id, *run);
                 let result = match passed {
-                    true => Ok(()),
+                    true => Ok(Success::default()),
                     false => Err(Arc::new(io::Error::other("refused")) as Arc<_>),
                 };
                 self.fleet
@@ -153,13 +161,13 @@ fn black_holes_within_the_budget_delay_nobody() {
     rig.run(60 * SECOND, |probe| (probe >= 4).then_some(true));
     assert!(rig.most <= 5);
     let snapshot = rig.fleet.snapshot();
-    for (service, health) in snapshot.health {
+    for (service, standing) in snapshot.standings {
         let expected = if service < 4 {
             Health::Down
         } else {
             Health::Up
         };
-        assert_eq!(health, expected, "{service}");
+        assert_eq!(standing.health, expected, "{service}");
     }
     for report in rig.fleet.reports() {
         let runs = report.lateness.total();
@@ -197,10 +205,11 @@ fn state_goes_by_identity_not_by_position() {
         "the same in another order is the same"
     );
     rig.ask([ask(4, 4), ask(3, 3), ask(2, 2)]);
-    let health = rig.fleet.snapshot().health;
+    let snapshot = rig.fleet.snapshot();
+    assert!(snapshot.standings.keys().eq(&[2, 3, 4]));
     assert_eq!(
-        health,
-        BTreeMap::from([(2, Health::Down), (3, Health::Up), (4, Health::Unknown)]),
+        [2, 3, 4].map(|service| snapshot.health(&service)),
+        [Health::Down, Health::Up, Health::Unknown],
     );
     assert!(rig.changes.is_empty());
 }
@@ -218,9 +227,9 @@ fn another_timing_keeps_what_is_known() {
     assert!(
         rig.fleet
             .snapshot()
-            .health
+            .standings
             .values()
-            .all(|health| *health == Health::Down)
+            .all(|standing| standing.health == Health::Down)
     );
     assert!(rig.changes.is_empty());
 }
@@ -270,4 +279,77 @@ fn a_set_with_a_mistake_is_refused_whole() {
         Err(FleetError::Config { .. })
     ));
     assert_eq!(rig.fleet.snapshot(), before);
+}
+
+#[test]
+fn a_paused_service_is_probed_no_more_and_a_shared_check_goes_on_for_the_others() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1), ask(2, 2), ask(3, 2)]);
+    rig.run(10 * SECOND, |_| Some(true));
+    rig.handle(FleetInput::Pause(1));
+    rig.handle(FleetInput::Pause(2));
+    rig.probes.clear();
+    rig.run(10 * SECOND, |_| Some(false));
+    assert!(rig.probes.iter().all(|(_, probe)| *probe == 2));
+    assert_eq!(rig.fleet.snapshot().health(&1), Health::Up);
+    assert_eq!(rig.fleet.snapshot().health(&2), Health::Down);
+    rig.probes.clear();
+    rig.handle(FleetInput::Resume(1));
+    assert_eq!(rig.probes, [(rig.now, 1)]);
+}
+
+#[test]
+fn a_crowd_that_is_resumed_keeps_to_the_budget() {
+    let mut rig = Rig::new(3);
+    rig.ask((0..20).map(|number| ask(number, number)));
+    (0..20).for_each(|number| rig.handle(FleetInput::Pause(number)));
+    rig.run(SECOND, |_| Some(true));
+    assert!(rig.probes.is_empty());
+    (0..20).for_each(|number| rig.handle(FleetInput::Resume(number)));
+    rig.run(SECOND, |_| Some(true));
+    assert_eq!((rig.probes.len(), rig.most), (20, 3));
+}
+
+#[test]
+fn a_probe_can_be_asked_for_out_of_turn() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1)]);
+    rig.run(5 * SECOND + SECOND / 2, |_| Some(true));
+    rig.probes.clear();
+    rig.handle(FleetInput::ProbeNow(1));
+    rig.handle(FleetInput::ProbeNow(1));
+    rig.handle(FleetInput::ProbeNow(9));
+    assert_eq!(rig.probes, [(rig.now, 1)]);
+}
+
+#[test]
+fn a_weight_that_a_probe_asks_for_is_told_once_and_kept_while_probes_fail() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1)]);
+    let mut told = Vec::new();
+    for (weight, passed) in [
+        (None, true),
+        (Some(7), true),
+        (Some(7), true),
+        (Some(9), false),
+    ] {
+        rig.handle(FleetInput::ProbeNow(1));
+        let ((id, run), _) = rig.running.pop_first().unwrap();
+        let mut success = Success::default();
+        success.weight = weight;
+        let result = match passed {
+            true => Ok(success),
+            false => Err(Arc::new(io::Error::other("refused")) as Arc<_>),
+        };
+        rig.now += SECOND / 10;
+        rig.fleet
+            .handle(FleetInput::Outcome { id, run, result }, rig.now);
+        while let Some(output) = rig.fleet.poll_output() {
+            if let FleetOutput::Weighed { service, weight } = output {
+                told.push((service, weight));
+            }
+        }
+    }
+    assert_eq!(told, [(1, Some(7))]);
+    assert_eq!(rig.fleet.snapshot().standings[&1].weight, Some(7));
 }

@@ -88,6 +88,8 @@ fn a_pause_abandons_the_probe_and_resuming_probes_at_once() {
         (Health::Unknown, 1)
     );
     checker.handle(Input::Resume, now + SECOND);
+    assert_eq!(checker.poll_timeout(), Some(now + SECOND));
+    checker.handle(Input::Timeout, now + SECOND);
     assert!(matches!(checker.poll_output(), Some(Output::Probe { .. })));
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{CheckId, Fleet, FleetInput, FleetOutput, Health, Run};
+use crate::{CheckId, Fleet, FleetInput, FleetOutput, Health, Run, Success};
 
 use super::{Answer, Model};
 
@@ -82,7 +82,7 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> World<S, P> {
     }
 
     /// Goes to the next event, if there is one until then. Answers come before timers.
-    fn next(&mut self, end: Instant) -> Option<FleetInput> {
+    fn next(&mut self, end: Instant) -> Option<FleetInput<S>> {
         let timer = self.fleet.poll_timeout().filter(|at| *at <= end);
         let answer = self
             .answers
@@ -95,7 +95,7 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> World<S, P> {
                 let (at, id, run, passed) = answer;
                 self.now = at.max(self.now);
                 let result = match passed {
-                    true => Ok(()),
+                    true => Ok(Success::default()),
                     false => {
                         Err(Arc::new(io::Error::other("the model failed the probe")) as Arc<_>)
                     }
@@ -133,6 +133,7 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> World<S, P> {
                     let at = self.now;
                     self.journal.push(Happening { at, service, to });
                 }
+                FleetOutput::Weighed { .. } => {}
             }
         }
     }

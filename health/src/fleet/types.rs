@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{CheckConfig, ConfigError, Counters, Health, Histogram, Run};
+use crate::{CheckConfig, ConfigError, Counters, Health, Histogram, Run, Success};
 
 /// The number of a checker of a fleet; none is given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,7 @@ pub enum Failure {
     clippy::exhaustive_enums,
     reason = "whoever writes a driver makes them all"
 )]
-pub enum FleetInput {
+pub enum FleetInput<S> {
     /// The time of [`Fleet::poll_timeout`](super::Fleet::poll_timeout) has come.
     Timeout,
     /// A probe has ended.
@@ -60,9 +60,20 @@ pub enum FleetInput {
         /// Which one.
         run: Run,
         /// How it went.
-        result: Result<(), Arc<dyn Error + Send + Sync>>,
+        result: ProbeResult,
     },
+    /// No more probes for this service, until it is resumed; its health stays. A checker that
+    /// others ask for too goes on for them (keepalived's `ha_suspend`).
+    Pause(S),
+    /// Probes again for this service, the next one at once. Nothing if it was not paused.
+    Resume(S),
+    /// Probes for this service at once instead of at the next time. Nothing while a probe is under
+    /// way.
+    ProbeNow(S),
 }
+
+/// How a probe went.
+pub type ProbeResult = Result<Success, Arc<dyn Error + Send + Sync>>;
 
 /// What a fleet wants done, or tells.
 #[derive(Debug, Clone)]
@@ -99,47 +110,75 @@ pub enum FleetOutput<S, P> {
         /// The last failure, where it is down.
         because: Option<Failure>,
     },
+    /// A probe that passed asks for another weight than the one before ([`Success::weight`]).
+    Weighed {
+        /// Who asked.
+        service: S,
+        /// The weight, if it asks for one.
+        weight: Option<u32>,
+    },
 }
 
-/// The health of all that was asked for, at one time.
+/// What is known of all that was asked for, at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot<S: Ord> {
     /// Grows with each change of anything in it.
     pub revision: u64,
     /// What is known of each.
-    pub health: BTreeMap<S, Health>,
+    pub standings: BTreeMap<S, Standing>,
+}
+
+impl<S: Ord> Snapshot<S> {
+    /// The health of a service; unknown if nobody asked for it.
+    #[must_use]
+    pub fn health(&self, service: &S) -> Health {
+        let standing = self.standings.get(service);
+        standing.map_or(Health::Unknown, |standing| standing.health)
+    }
+}
+
+/// What is known of one that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Standing {
+    /// Whether it is up.
+    pub health: Health,
+    /// The weight that the last probe that passed asks for.
+    pub weight: Option<u32>,
 }
 
 /// How one checker stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct CheckReport<'a, S, P> {
+pub struct CheckReport<S, P> {
     /// Which it is.
     pub id: CheckId,
     /// What it probes.
-    pub probe: &'a P,
+    pub probe: P,
     /// When.
-    pub config: &'a CheckConfig,
+    pub config: CheckConfig,
     /// Who asked for it.
-    pub services: Vec<&'a S>,
+    pub services: Vec<S>,
     /// What it says.
-    pub health: Health,
-    /// Since when; `None` before the first change.
+    pub standing: Standing,
+    /// What the last probe that passed warned of.
+    pub warning: Option<String>,
+    /// Since when it has this health; `None` before the first change.
     pub changed_at: Option<Instant>,
     /// When its last probe began.
     pub last_run_at: Option<Instant>,
-    /// When its next one is due; `None` while one is under way. In the past if it waits for others
-    /// to end.
+    /// When its next one is due; `None` while one is under way or it is paused. In the past if it
+    /// waits for others to end.
     pub next_run_at: Option<Instant>,
     /// Why the last failed probe failed.
-    pub last_failure: Option<&'a Failure>,
+    pub last_failure: Option<Failure>,
     /// How long probes took that came to an end by themselves.
-    pub latency: &'a Histogram,
+    pub latency: Histogram,
     /// How late probes began.
-    pub lateness: &'a Histogram,
+    pub lateness: Histogram,
     /// What was counted.
-    pub counters: &'a Counters,
+    pub counters: Counters,
 }
 
 /// Why a fleet does not take what was asked for; it goes on as it was.

@@ -1,0 +1,182 @@
+//! What a fleet is asked for, and which checkers come of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    time::Instant,
+};
+
+use super::{Ask, Check, CheckId, Fleet, FleetError, FleetOutput};
+use crate::{CheckConfig, Checker, Histogram, random};
+
+/// 2^64 divided by the golden ratio: its multiples, modulo 2^64, are spread evenly however many
+/// there are.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
+    /// Has exactly these wishes from now on. Idempotent.
+    ///
+    /// What is asked for already goes on undisturbed, in whatever order it comes. A check whose
+    /// configuration alone is new knows what the old one did. A service that moves from one checker
+    /// to another of other health is told so.
+    ///
+    /// # Errors
+    /// One of them is refused: then nothing has changed.
+    pub fn configure(
+        &mut self,
+        asked: impl IntoIterator<Item = Ask<S, P>>,
+        now: Instant,
+    ) -> Result<(), FleetError> {
+        let asked = validated(asked)?;
+        let before = self.snapshot();
+        let mut services: BTreeMap<CheckId, BTreeSet<S>> = BTreeMap::new();
+        let mut id_by_service = BTreeMap::new();
+        for (service, ask) in asked {
+            let Some(id) = self.find_or_add(ask, now) else {
+                continue;
+            };
+            services.entry(id).or_default().insert(service.clone());
+            id_by_service.insert(service, id);
+        }
+        self.id_by_service = id_by_service;
+        let all: Vec<CheckId> = self.checks.keys().copied().collect();
+        for id in all {
+            match (services.remove(&id), self.checks.get_mut(&id)) {
+                (Some(services), Some(check)) => check.services = services,
+                _ => self.remove(id),
+            }
+        }
+        self.paused
+            .retain(|service| self.id_by_service.contains_key(service));
+        self.settle_pauses(now);
+        let after = self.snapshot();
+        if before.standings != after.standings {
+            self.revision += 1;
+        }
+        for (service, to) in after.standings {
+            let Some(from) = before.standings.get(&service) else {
+                continue;
+            };
+            if from.health != to.health {
+                let because = self.failure_of(&service);
+                self.outputs.push_back(FleetOutput::Changed {
+                    service: service.clone(),
+                    from: from.health,
+                    to: to.health,
+                    because,
+                });
+            }
+            if from.weight != to.weight {
+                let weight = to.weight;
+                self.outputs
+                    .push_back(FleetOutput::Weighed { service, weight });
+            }
+        }
+        self.start_ready(now);
+        Ok(())
+    }
+
+    /// The checker for a wish; `None` only for a configuration that was not validated.
+    fn find_or_add(&mut self, ask: Ask<S, P>, now: Instant) -> Option<CheckId> {
+        let (probe, config) = (ask.probe, ask.config);
+        let same_probe = self.ids_by_probe.get(&probe);
+        if let Some(id) = same_probe.and_then(|ids| ids.get(&config)) {
+            return Some(*id);
+        }
+        let number = self.next_id;
+        let (seed, id) = (random::number(self.seed, number), CheckId(number));
+        let known = self.same_probe(&probe, &ask.service);
+        let known_success = known
+            .map(|known| known.last_success.clone())
+            .unwrap_or_default();
+        let checker = match known {
+            Some(known) => {
+                let at = match known.checker.running() {
+                    Some(_) => now,
+                    None => known.checker.poll_timeout().map_or(now, |at| at.max(now)),
+                };
+                let at = at.min(now + config.interval);
+                known.checker.carry_over(config.clone(), at, seed)
+            }
+            None => {
+                let spread = random::part(ask.warm_up, number.wrapping_mul(GOLDEN));
+                Checker::new(config.clone(), now + ask.start_delay + spread, seed)
+            }
+        }
+        .ok()?;
+        self.next_id += 1;
+        let check = Check {
+            probe: probe.clone(),
+            checker,
+            services: BTreeSet::new(),
+            timer: None,
+            changed_at: None,
+            last_run_at: None,
+            last_failure: None,
+            last_success: known_success,
+            latency: Histogram::default(),
+            lateness: Histogram::default(),
+        };
+        self.checks.insert(id, check);
+        self.ids_by_probe
+            .entry(probe)
+            .or_default()
+            .insert(config, id);
+        self.arm(id);
+        Some(id)
+    }
+
+    /// A checker of the same probe with another configuration: the service's own if it can be.
+    fn same_probe(&self, probe: &P, service: &S) -> Option<&Check<S, P>> {
+        let ids = self.ids_by_probe.get(probe)?;
+        let own = self.id_by_service.get(service);
+        let own = own.filter(|own| ids.values().any(|id| id == *own));
+        self.checks.get(own.or_else(|| ids.values().next())?)
+    }
+
+    fn remove(&mut self, id: CheckId) {
+        let Some(check) = self.checks.remove(&id) else {
+            return;
+        };
+        if let Some(at) = check.timer {
+            self.timers.remove(&(at, id));
+        }
+        if let Some(run) = check.checker.running() {
+            self.running -= 1;
+            self.outputs.push_back(FleetOutput::Abandon { id, run });
+        }
+        if let Some(ids) = self.ids_by_probe.get_mut(&check.probe) {
+            ids.remove(check.checker.config());
+            if ids.is_empty() {
+                self.ids_by_probe.remove(&check.probe);
+            }
+        }
+    }
+}
+
+fn validated<S: Ord + Clone + Debug, P>(
+    asked: impl IntoIterator<Item = Ask<S, P>>,
+) -> Result<BTreeMap<S, Ask<S, P>>, FleetError> {
+    let mut validated = BTreeMap::new();
+    for ask in asked {
+        let service = || format!("{:?}", ask.service);
+        ask.config.validate().map_err(|source| FleetError::Config {
+            service: service(),
+            source,
+        })?;
+        let span = ask.start_delay.saturating_add(ask.warm_up);
+        if span > CheckConfig::LONGEST {
+            return Err(FleetError::Start {
+                service: service(),
+                span,
+            });
+        }
+        let key = ask.service.clone();
+        if let Some(twice) = validated.insert(key, ask) {
+            return Err(FleetError::Twice {
+                service: format!("{:?}", twice.service),
+            });
+        }
+    }
+    Ok(validated)
+}
