@@ -46,7 +46,8 @@
 //! * What is asked without an answer (ENOBUFS, a list that changed while it was made, silence for
 //!   a second, a socket that broke, ip_vs unloaded and loaded again) is asked again over a new
 //!   socket, up to three times. A change is not, unless it is certain that the kernel has not seen
-//!   it: it is [`ChangeOutcome::Unanswered`].
+//!   it: it is [`ChangeOutcome::Unanswered`]. Linux answers one change with silence: that a sync
+//!   daemon stop which was started so shortly before that it has not begun; it is stopped then.
 //! * Every request has a number, and answers to another one are passed over.
 //!
 //! Socket, headers and the lookup of the family are neli's. Its routers are not used: they hold

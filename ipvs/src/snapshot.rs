@@ -205,7 +205,8 @@ impl Counts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "what the kernel tells")]
 pub struct Statistics {
-    /// Since it was added, or since the counters were zeroed.
+    /// Since it was added, or since the counters were zeroed. The kernel adds up what has passed
+    /// every two seconds, so the last two may be missing.
     pub total: Traffic,
     /// In a second, on average over the last ones: the kernel looks every two seconds, and each
     /// look counts for a quarter.

@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use neli::consts::nl::{NlmF, Nlmsg};
@@ -17,6 +17,10 @@ use crate::{
     fake,
     wire::{Query, Reply, Request},
 };
+
+mod gate;
+
+use self::gate::Gate;
 
 /// Length of the header.
 const HEADER: usize = 16;
@@ -67,6 +71,8 @@ pub(super) struct Shared {
     pub(super) caps: bool,
     /// Sockets opened so far.
     pub(super) opened: usize,
+    /// How often the family was looked up.
+    pub(super) lookups: usize,
     /// Numbers of requests in the datagrams so far.
     pub(super) datagrams: Vec<usize>,
     /// Rows of a list in a datagram.
@@ -82,6 +88,7 @@ impl ByteKernel {
             text: None,
             caps: true,
             opened: 0,
+            lookups: 0,
             datagrams: Vec::new(),
             page: 90,
         };
@@ -101,6 +108,11 @@ impl ByteKernel {
         self.lock().troubles = troubles.iter().copied().collect();
     }
 
+    /// Whether no socket to it is open.
+    pub(super) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     /// A way to it.
     pub(super) fn link(&self) -> Link {
         let kernel = self.clone();
@@ -115,42 +127,6 @@ impl ByteKernel {
 
     pub(super) async fn connect(&self) -> Result<Kernel, IpvsError> {
         Kernel::over(self.link()).await
-    }
-}
-
-/// Keeps who sends something waiting, as a kernel that is busy.
-#[derive(Default)]
-pub(super) struct Gate {
-    /// Whether it is closed, and how many wait before it.
-    state: Mutex<(bool, usize)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    pub(super) fn close(&self) {
-        self.state.lock().unwrap().0 = true;
-    }
-
-    pub(super) fn open(&self) {
-        self.state.lock().unwrap().0 = false;
-        self.changed.notify_all();
-    }
-
-    /// Waits until somebody waits.
-    pub(super) fn await_visitor(&self) {
-        let state = self.state.lock().unwrap();
-        drop(self.changed.wait_while(state, |(_, waiting)| *waiting == 0));
-    }
-
-    fn pass(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.1 += 1;
-        self.changed.notify_all();
-        let mut state = self
-            .changed
-            .wait_while(state, |(closed, _)| *closed)
-            .unwrap();
-        state.1 -= 1;
     }
 }
 
@@ -261,6 +237,7 @@ impl ByteSocket {
         let content = &request.whole[HEADER..];
         if request.kind == family::controller() {
             assert_eq!(content, family::request());
+            self.kernel.lock().lookups += 1;
             return match number {
                 None => vec![end(Some(libc::ENOENT))],
                 Some(number) => {

@@ -57,7 +57,21 @@ async fn lists_of_thousands_are_read_whole() {
     add_all(&kernel, (0..3_000).map(|it| destination(7, it)));
     let backend = kernel.connect().await.unwrap();
     assert_eq!(backend.snapshot().await.unwrap(), kernel.table.running());
-    assert_eq!(kernel.lock().opened, 1);
+    let asked = kernel.lock();
+    assert_eq!((asked.opened, asked.lookups), (1, 1));
+}
+
+#[tokio::test]
+async fn the_socket_is_closed_when_the_last_handle_is_gone() {
+    let kernel = ByteKernel::new();
+    let backend = kernel.connect().await.unwrap();
+    let other = backend.clone();
+    drop(backend);
+    assert!(other.snapshot().await.is_ok() && !kernel.is_alone());
+    drop(other);
+    while !kernel.is_alone() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
