@@ -1,10 +1,6 @@
 //! The program beside ipvsadm, each on a kernel's own table.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{
     io::Write as _,
