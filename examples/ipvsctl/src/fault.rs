@@ -308,7 +308,10 @@ pub(crate) fn in_line(line: Option<usize>, fault: &Fault) -> String {
         Some(column) => format!("line {line}, column {column}: "),
         None => format!("line {line}: "),
     });
-    let help = fault.help.as_ref().map(|help| format!(": {help}"));
-    let (line, help) = (line.unwrap_or_default(), help.unwrap_or_default());
-    format!("{line}{}{help}", fault.message)
+    let line = line.unwrap_or_default();
+    match &fault.help {
+        Some(help) if fault.message == TRY_HELP => format!("{line}{help}"),
+        Some(help) => format!("{line}{}: {help}", fault.message),
+        None => format!("{line}{}", fault.message),
+    }
 }

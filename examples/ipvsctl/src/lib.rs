@@ -70,9 +70,25 @@
 //! effect are refused or said to have none, and reverse names of a list take 5 seconds together
 //! instead of some each. An option that ipvsadm lacks has no letter.
 //!
+//! # Figures
+//!
+//! `benches/guest_restore.rs` runs ipvsadm and `ipvsctl` in turns on the same kernel and says how.
+//! A table of 1,000 services with 10 destinations each (11,000 lines), Linux 6.1 in the guest of
+//! crate lab on two shared processors, best of three:
+//!
+//! | command | ipvsadm 1.31 | ipvsctl | |
+//! | --- | --- | --- | --- |
+//! | `-R` into an empty table | 7.66 s, 3.5 MiB | 0.71 s, 8.4 MiB | 10.7 times as fast |
+//! | `-R` of what is there already | 4.27 s, 3.5 MiB | 0.27 s, 8.6 MiB | 15.7 times |
+//! | `-Sn` | 0.42 s, 2.2 MiB | 0.17 s, 6.5 MiB | 2.5 times |
+//! | `-Ln` | 0.49 s, 2.2 MiB | 0.22 s, 6.1 MiB | 2.2 times |
+//!
+//! ipvsadm opens a socket and looks the family up for each line; `ipvsctl` sends what differs in
+//! datagrams of many changes. Most of its time is the kernel's.
+//!
 //! # As a library
 //!
-//! [`run`] is the whole program on a [`Host`], so that it can be tried on a kernel in memory:
+//! [`run()`] is the whole program on a [`Host`], so that it can be tried on a kernel in memory:
 //! `tests/cli/rig.rs` has one.
 
 mod change;

@@ -9,6 +9,7 @@
 
 mod different;
 mod listing;
+mod many;
 mod properties;
 mod recorded;
 mod restoring;

@@ -173,6 +173,36 @@ fn what_one_saves_the_other_restores() {
     );
 }
 
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn hosts_and_services_have_the_names_that_ipvsadm_finds() {
+    let hosts = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hosts");
+    let run_named = |program: &str, line: &str| {
+        in_namespace(|| {
+            set_up(FIXTURE);
+            set_up("-A -t 10.1.0.102:80\n-a -t 10.1.0.102:80 -r 10.0.0.2:80 -m\n");
+            let script = format!("mount --bind {hosts} /etc/hosts && exec {program} {line}");
+            let arguments = ["--mount", "--", "sh", "-c", &script];
+            (run("unshare", &arguments, ""), table())
+        })
+    };
+    for line in [
+        "",
+        "-L --stats",
+        "-L --tun-info",
+        "-L -t vip:http",
+        "-Lc",
+        "-A -t vip:81 -s rr",
+        "-A -u localhost:domain",
+        "-a -t vip:http -r real1:http -m",
+        "-a -t vip:http -r nosuchhost:http -m",
+        "-a -t vip:nosuchport -r real1 -m",
+    ] {
+        let theirs = run_named(IPVSADM, line);
+        assert_eq!(run_named(IPVSCTL, line), theirs, "{line}");
+    }
+}
+
 /// What a first course in LVS types.
 const TUTORIAL: &str = "\
 -C
