@@ -36,7 +36,8 @@
 //! * Two lines that say different things of the same are wrong.
 //! * What is not there need not be removed; it cannot be edited.
 //! * What is not mentioned stays. `--replace`, or `-C` in front, removes services that are not
-//!   mentioned, without the gap that `ipvsadm -C` leaves before `ipvsadm -R`.
+//!   mentioned, without the gap that `ipvsadm -C` leaves before `ipvsadm -R`. A file without any
+//!   line does not replace a table: whoever means that writes `-C`.
 //! * Empty lines, and lines that begin with `#`, are passed over; `ipvsadm` in front is too.
 //!
 //! If the kernel refuses a change, the line is told, and everything that was changed is made as it

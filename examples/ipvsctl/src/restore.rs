@@ -21,8 +21,18 @@ use crate::{
 
 mod replay;
 
-/// How many faults are told one by one.
+/// How many refusals of the kernel are told one by one: mostly all have the same reason.
 const TOLD: usize = 20;
+
+/// A line that changes something.
+#[derive(Debug)]
+struct Line {
+    /// From 1.
+    number: usize,
+    /// Where its command is, from 1.
+    column: usize,
+    change: Change,
+}
 
 pub(crate) async fn restore(
     how: Restore,
@@ -34,6 +44,11 @@ pub(crate) async fn restore(
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
     let lines = read(&String::from_utf8_lossy(&bytes), host, err).await?;
+    if how.replace && lines.is_empty() {
+        let fault = Fault::usage("Nothing to restore");
+        let help = "an empty file would remove all services; `ipvsctl -C' does that";
+        return Err(fault.with_help(help).into());
+    }
     let refused = |error| Fault::of_kernel(&error, Status::Refused);
     let backend = host.backend().await.map_err(refused)?;
     let before = backend.snapshot().await.map_err(refused)?;
@@ -52,10 +67,10 @@ pub(crate) async fn restore(
         let failed = failed.map_err(refused)?;
         return match failed.is_empty() {
             true => Ok(()),
-            false => Err(tell_all(&failed, Status::Refused, err)?),
+            false => Err(tell_refusals(&failed, err)?),
         };
     }
-    let end = tell_all(&failed, Status::Refused, err)?;
+    let end = tell_refusals(&failed, err)?;
     let (all, failed) = (changes.len(), failed.len());
     if !how.rollback {
         let made = all - failed;
@@ -85,23 +100,23 @@ pub(crate) async fn restore(
 }
 
 /// What the lines of a saved table change, or everything that is wrong with them.
-async fn read(
-    text: &str,
-    host: &dyn Host,
-    err: &mut dyn Write,
-) -> Result<Vec<(usize, Change)>, End> {
+async fn read(text: &str, host: &dyn Host, err: &mut dyn Write) -> Result<Vec<Line>, End> {
     let (mut lines, mut faults) = (Vec::new(), Vec::new());
     for (line, number) in text.lines().zip(1..) {
         match read_line(line, host).await {
             Ok(None) => {}
-            Ok(Some((change, idle))) => {
+            Ok(Some((column, change, idle))) => {
                 for name in idle {
                     writeln!(
                         err,
                         "ipvsctl: line {number}: --{name} has no effect without -p"
                     )?;
                 }
-                lines.push((number, change));
+                lines.push(Line {
+                    number,
+                    column,
+                    change,
+                });
             }
             Err(fault) => faults.push((Some(number), fault)),
         }
@@ -112,12 +127,12 @@ async fn read(
     }
 }
 
-/// What a line changes, and which of its options have no effect. Nothing, if it is empty or a
-/// comment.
+/// Where the command of a line is, what it changes, and which of its options have no effect.
+/// Nothing, if it is empty or a comment.
 async fn read_line(
     line: &str,
     host: &dyn Host,
-) -> Result<Option<(Change, Vec<&'static str>)>, Fault> {
+) -> Result<Option<(usize, Change, Vec<&'static str>)>, Fault> {
     let mut words = text::words(line);
     match words.first().map(|word| word.text) {
         None => return Ok(None),
@@ -140,7 +155,7 @@ async fn read_line(
         return Err(Fault::usage(message).at(at));
     }
     match Request::read(&command, host).await? {
-        Request::Change { change, idle, .. } => Ok(Some((change, idle))),
+        Request::Change { change, idle, .. } => Ok(Some((at, change, idle))),
         Request::Help
         | Request::Version
         | Request::List { .. }
@@ -157,7 +172,7 @@ async fn read_line(
 
 fn replay(
     before: &Table,
-    lines: &[(usize, Change)],
+    lines: &[Line],
     how: Restore,
     err: &mut dyn Write,
 ) -> Result<Replay, End> {
@@ -166,12 +181,11 @@ fn replay(
     if how.replace {
         replay.clear();
     }
-    for (line, change) in lines {
-        let made = replay.make(*line, change);
-        let fault = made
-            .err()
-            .map(|error| Fault::of_table(&error, Some(change)));
-        faults.extend(fault.map(|fault| (Some(*line), fault)));
+    for line in lines {
+        if let Err(error) = replay.make(line.number, &line.change) {
+            let fault = Fault::of_table(&error, Some(&line.change)).at(line.column);
+            faults.push((Some(line.number), fault));
+        }
     }
     match faults.is_empty() {
         true => Ok(replay),
@@ -258,18 +272,25 @@ async fn roll_back(
 }
 
 fn nothing_changed(faults: &[Failed], err: &mut dyn Write) -> Result<End, End> {
-    let end = tell_all(faults, Status::Usage, err)?;
+    tell_faults(faults, err)?;
     writeln!(err, "ipvsctl: nothing was changed")?;
-    Ok(end)
+    Ok(End::Told(Status::Usage))
+}
+
+/// Tells what the kernel refused.
+fn tell_refusals(failed: &[Failed], err: &mut dyn Write) -> Result<End, End> {
+    let (told, more) = failed.split_at(failed.len().min(TOLD));
+    tell_faults(told, err)?;
+    if !more.is_empty() {
+        writeln!(err, "ipvsctl: and {} more", more.len())?;
+    }
+    Ok(End::Told(Status::Refused))
 }
 
 /// Tells what is wrong, one in a line.
-fn tell_all(faults: &[Failed], status: Status, err: &mut dyn Write) -> Result<End, End> {
-    for (line, fault) in faults.iter().take(TOLD) {
+fn tell_faults(faults: &[Failed], err: &mut dyn Write) -> Result<(), End> {
+    for (line, fault) in faults {
         writeln!(err, "ipvsctl: {}", in_line(*line, fault))?;
     }
-    if let Some(more @ 1..) = faults.len().checked_sub(TOLD) {
-        writeln!(err, "ipvsctl: and {more} more")?;
-    }
-    Ok(End::Told(status))
+    Ok(())
 }

@@ -80,16 +80,54 @@ fn lines_that_do_not_fit_together_are_told_before_anything_is_changed() {
     let done = rig.run_with("-R", text);
     assert_eq!(done.status, Status::Usage);
     assert!(
-        done.errors.contains("line 2: Service already exists"),
+        done.errors
+            .contains("line 2, column 1: Service already exists"),
         "{}",
         done.errors
     );
     assert!(
-        done.errors.contains("line 3: Service not defined"),
+        done.errors
+            .contains("line 3, column 1: Service not defined"),
         "{}",
         done.errors
     );
     assert_eq!(rig.kernel.journal(), []);
+}
+
+#[test]
+fn every_wrong_line_of_many_is_told_and_a_few_of_many_refusals() {
+    let rig = Rig::new();
+    let wrong = "-A -t 10.1.0.101\n".repeat(50);
+    let told = rig.run_with("-R", &wrong).errors;
+    assert_eq!(told.lines().count(), 51);
+
+    let refused: String = (1..=50)
+        .map(|last| format!("-A -t 10.1.0.{last}:80 -s nope\n"))
+        .collect();
+    let told = rig.run_with("-R", &refused).errors;
+    assert_eq!(told.lines().count(), 22);
+    assert!(told.contains("and 30 more"), "{told}");
+}
+
+#[test]
+fn a_file_that_was_emptied_does_not_replace_a_table() {
+    let rig = Rig::with_fixture();
+    for text in ["", "# of Monday\n\n"] {
+        let done = rig.run_with("-R --replace", text);
+        assert_eq!(done.status, Status::Usage);
+        assert!(
+            done.errors.contains("would remove all services"),
+            "{}",
+            done.errors
+        );
+        assert_eq!(rig.run_with("-R", text).status, Status::Done);
+    }
+    assert_eq!(rig.kernel.journal(), []);
+    assert_eq!(
+        rig.run_with("-R --replace", "-C\n").status,
+        Status::Done,
+        "it was said"
+    );
 }
 
 #[test]
