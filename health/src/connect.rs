@@ -18,7 +18,6 @@ use crate::{ProbeError, Target};
 mod cause;
 
 pub(crate) use cause::while_connecting;
-#[expect(unused_imports, reason = "for probes that talk")]
 pub(crate) use cause::while_talking;
 
 /// How a probe gets to a server. By default as any program does.

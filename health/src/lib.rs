@@ -53,6 +53,10 @@ mod checker;
 #[cfg(feature = "net")]
 mod connect;
 #[cfg(feature = "net")]
+mod dialogue;
+#[cfg(feature = "net")]
+mod excerpt;
+#[cfg(feature = "net")]
 mod driver;
 pub mod fake;
 #[cfg(feature = "net")]
@@ -72,6 +76,8 @@ mod random;
 mod script;
 mod slow_start;
 #[cfg(feature = "net")]
+mod smtp;
+#[cfg(feature = "net")]
 mod sys;
 #[cfg(feature = "net")]
 mod tcp;
@@ -86,6 +92,8 @@ pub use checker::{
 };
 #[cfg(feature = "net")]
 pub use connect::Connect;
+#[cfg(feature = "net")]
+pub use dialogue::{DialogueError, DialogueProbe, Expect, PatternError};
 #[cfg(feature = "net")]
 pub use driver::spawn;
 #[cfg(feature = "net")]
@@ -110,5 +118,7 @@ pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
 #[cfg(feature = "script")]
 pub use script::{Account, ScriptError, ScriptProbe};
 pub use slow_start::SlowStart;
+#[cfg(feature = "net")]
+pub use smtp::{Hello, HelloError, SmtpProbe};
 #[cfg(feature = "net")]
 pub use tcp::TcpProbe;

@@ -135,6 +135,10 @@ pub enum ProbeError {
         /// The most that is read.
         limit: usize,
     },
+    /// The server did not say what it should.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    Dialogue(#[from] crate::DialogueError),
     /// What a file holds is not what it should be.
     #[cfg(feature = "net")]
     #[error(transparent)]

@@ -17,7 +17,6 @@ pub(crate) fn while_connecting(address: SocketAddr, source: io::Error) -> ProbeE
 }
 
 /// An error while the probe and the server talk.
-#[expect(dead_code, reason = "for probes that talk")]
 pub(crate) fn while_talking(
     address: SocketAddr,
     doing: &'static str,
