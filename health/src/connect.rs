@@ -70,7 +70,6 @@ impl Connect {
     }
 
     /// A socket of datagrams that talks to the target alone.
-    #[expect(dead_code, reason = "for probes that send datagrams")]
     pub(crate) async fn udp(&self, target: &Target) -> Result<UdpSocket, ProbeError> {
         let destination = self.destination(target);
         let socket = self.socket(destination, Type::DGRAM, Protocol::UDP)?;

@@ -54,10 +54,12 @@ mod checker;
 mod connect;
 #[cfg(feature = "net")]
 mod dialogue;
-#[cfg(feature = "net")]
-mod excerpt;
+#[cfg(feature = "dns")]
+mod dns;
 #[cfg(feature = "net")]
 mod driver;
+#[cfg(feature = "net")]
+mod excerpt;
 pub mod fake;
 #[cfg(feature = "net")]
 mod file;
@@ -82,6 +84,8 @@ mod sys;
 #[cfg(feature = "net")]
 mod tcp;
 #[cfg(feature = "net")]
+mod udp;
+#[cfg(feature = "net")]
 mod unpredictable;
 
 pub use async_trait::async_trait;
@@ -94,6 +98,8 @@ pub use checker::{
 pub use connect::Connect;
 #[cfg(feature = "net")]
 pub use dialogue::{DialogueError, DialogueProbe, Expect, PatternError};
+#[cfg(feature = "dns")]
+pub use dns::{DnsError, DnsProbe, QuestionError, Rcode, RecordType};
 #[cfg(feature = "net")]
 pub use driver::spawn;
 #[cfg(feature = "net")]
@@ -122,3 +128,5 @@ pub use slow_start::SlowStart;
 pub use smtp::{Hello, HelloError, SmtpProbe};
 #[cfg(feature = "net")]
 pub use tcp::TcpProbe;
+#[cfg(feature = "net")]
+pub use udp::{BytePattern, HexError, Reply, UdpError, UdpProbe, parse_hex};

@@ -139,6 +139,10 @@ pub enum ProbeError {
     #[cfg(feature = "net")]
     #[error(transparent)]
     Dialogue(#[from] crate::DialogueError),
+    /// A DNS server did not answer as it should.
+    #[cfg(feature = "dns")]
+    #[error(transparent)]
+    Dns(#[from] crate::DnsError),
     /// What a file holds is not what it should be.
     #[cfg(feature = "net")]
     #[error(transparent)]
@@ -151,4 +155,8 @@ pub enum ProbeError {
     #[cfg(feature = "script")]
     #[error(transparent)]
     Script(#[from] crate::ScriptError),
+    /// The reply to a datagram is not what it should be.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    Udp(#[from] crate::UdpError),
 }
