@@ -154,7 +154,7 @@ impl IpvsBackend for Kernel {
             }
         }
         for row in &snapshot.unreadable {
-            tracing::warn!(cause = %row.cause, "{row}");
+            tracing::debug!(cause = %row.cause, "{row}");
         }
         Ok(snapshot)
     }

@@ -108,6 +108,7 @@ impl Link {
             for row in line.rows(&[Query::Destinations(service)], Some(service.family()))? {
                 match row {
                     Ok(Reply::Destination(state)) => read.0.push(state),
+                    // The kernel answers with nothing else.
                     Ok(_) => {}
                     Err(cause) => read.1.push(UnreadableRow::new(Some(service), cause)),
                 }
@@ -126,7 +127,10 @@ impl Link {
         let (family, answers) = self.send_changes(&requests)?;
         // The kernel does not unload ip_vs while it works through a datagram: if that has another
         // number now, or none, it was nobody who refused all of this one.
-        let missing = |answer: &Option<Answer>| matches!(answer, Some(Err(denial)) if denial.errno == errno::ENOENT);
+        let missing = |answer: &Option<Answer>| {
+            let denied = answer.as_ref().and_then(|answer| answer.as_ref().err());
+            denied.is_some_and(|denial| denial.errno == errno::ENOENT)
+        };
         if answers.iter().all(missing) {
             self.line = None;
             if self.line()?.family != family {

@@ -36,12 +36,12 @@ pub(super) fn leave_requests_out_of_errors(socket: &NlSocket) -> io::Result<()> 
     set(socket, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &1)
 }
 
-/// Sets for how long receiving waits.
+/// Sets for how long receiving waits, in whole seconds.
 pub(super) fn set_receive_timeout(socket: &NlSocket, timeout: Duration) -> io::Result<()> {
     let seconds = timeout.as_secs().try_into();
     let timeout = libc::timeval {
         tv_sec: seconds.map_err(io::Error::other)?,
-        tv_usec: timeout.subsec_micros().into(),
+        tv_usec: 0,
     };
     set(socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &timeout)
 }
