@@ -37,6 +37,22 @@
 //! A [`Fleet`] runs many checkers in the same way: one timer, a limit of probes at a time, and one
 //! probe for all who ask for the same.
 //!
+//! # Probes
+//!
+//! Whatever implements [`HealthProbe`] can be asked. With feature `net` there are:
+//!
+//! * [`TcpProbe`]: the server takes connections;
+//! * [`DialogueProbe`]: send this, expect that; ready for Redis, IMAP, POP3, FTP and MySQL;
+//! * [`SmtpProbe`]: a mail server greets;
+//! * [`UdpProbe`]: a datagram is answered, or at least not refused;
+//! * [`PingProbe`]: ICMP echo, one socket for any number of servers;
+//! * [`FileProbe`]: a file on this machine is there, is young, holds a good number;
+//! * [`DnsProbe`] (feature `dns`): response code and records;
+//! * [`ScriptProbe`] (feature `script`): a program's exit code.
+//!
+//! [`Connect`] says how those that use the network get there. An error names the server and what
+//! was awaited of it; what is wrong with this machine is [`ProbeError::Local`].
+//!
 //! # What follows from health
 //!
 //! [`all_must_pass`] joins the checks of a server, [`Quorum`] says whether a service has enough
