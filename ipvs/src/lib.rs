@@ -51,8 +51,8 @@
 //! | real servers that know no way back through the director? | [`FullNat`], [`SourceNat`] |
 //! | ipvsadm's lists and saved tables? | module [`text`] |
 //! | the kernel's own table? | module [`netlink`] |
-//! | who is connected to whom? | [`Connections`], [`Connection`] |
 //! | the bytes on its socket? | module [`wire`] |
+//! | who is connected to whom? | [`Connections`], [`Connection`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
 //!
 //! # What is yours to know about IPVS

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ipvs::{
-    Forwarding, SchedulerName, Table,
+    Forwarding, SchedulerName, ServiceKey, ServiceSettings, Table,
     netlink::Kernel,
     plan, strategy,
     text::{Dialect, Names, save},
@@ -100,6 +100,38 @@ fn a_great_table_is_written_read_adopted_and_removed() {
         make(&successor, &plan(&found, &Table::default())).await;
         steps.end("1,000 removals");
         assert_eq!(table(&successor).await.services.len(), 0);
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn a_table_that_somebody_changes_meanwhile_is_read_all_the_same() {
+    in_kernel(async |kernel| {
+        let lasting = great();
+        let other = Kernel::connect().await.unwrap();
+        bring(&kernel, &lasting).await;
+        let mut more = lasting.clone();
+        for number in 1..=300 {
+            let key = ServiceKey::udp(format!("10.2.0.1:{number}").parse().unwrap());
+            more.add_service(key, ServiceSettings::default()).unwrap();
+        }
+        let (there, back) = (plan(&lasting, &more), plan(&more, &lasting));
+        let churn = async {
+            for _ in 0..10 {
+                make(&other, &there).await;
+                make(&other, &back).await;
+            }
+        };
+        let look = async {
+            for _ in 0..5 {
+                let read = table(&kernel).await;
+                for (key, service) in &read.services {
+                    assert_eq!(more.services[key].settings, service.settings);
+                }
+            }
+        };
+        tokio::join!(churn, look);
+        assert_eq!(table(&kernel).await.services, lasting.services);
     });
 }
 
