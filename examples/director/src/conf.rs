@@ -25,14 +25,16 @@
 //! The steps, one module each: `reader` (files to lines, with `definitions`, `loops` and
 //! `include`), `lexer` (lines to words), `blocks` (words to the tree, with the places of missing
 //! braces), `context` and `keywords` (which words count where), `build` and the modules named
-//! after blocks (values), `router` and `trackers` (what follows from them).
+//! after blocks (values; `lvs`, `virtual_server` and `checker` for load balancing), `router` and
+//! `trackers` (what follows from them).
 //!
-//! A new block (say `virtual_server`) is: its keywords in `keywords` without "later", a module
+//! A new block (say `bfd_instance`) is: its keywords in `keywords` without "later", a module
 //! that reads it, an arm in `build`, its types in `model`.
 
 mod address;
 mod blocks;
 mod build;
+mod checker;
 mod context;
 mod definitions;
 mod diagnostic;
@@ -44,6 +46,7 @@ mod instance;
 mod keywords;
 mod lexer;
 mod loops;
+mod lvs;
 pub mod model;
 mod reader;
 pub mod render;
@@ -58,6 +61,7 @@ mod trackers;
 mod tree;
 mod tunables;
 mod values;
+mod virtual_server;
 
 use std::{io, path::Path};
 

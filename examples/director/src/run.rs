@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::conf::{self, Environment, render};
+use crate::conf::{self, Environment, model::Config, render};
 use crate::control::{self, Control};
 use crate::log::chain;
 
@@ -202,11 +202,53 @@ fn read(options: &Options, environment: &dyn Environment) -> Result<Settings, Re
     let text = || render::text(&loaded.diagnostics, &loaded.sources, false);
     match &loaded.config {
         None => Err(Refusal::Wrong(text())),
+        Some(config) if config.balances() && !options.reading.lenient => {
+            Err(Refusal::Wrong(not_balanced(config)))
+        }
         Some(config) => {
+            if config.balances() {
+                warn!("Going on without load balancing: {}", not_balanced(config));
+            }
             if !loaded.diagnostics.is_empty() {
                 warn!("The configuration has warnings:\n{}", text());
             }
             Ok(Settings::from(config))
         }
+    }
+}
+
+/// What there is to balance: running without it would be an outage that nobody is told of.
+fn not_balanced(config: &Config) -> String {
+    format!(
+        "the configuration asks for load balancing (virtual servers: {}), which `director run` does \
+         not carry out yet; remove it, or run with `--lenient` to go on without it",
+        config.virtual_servers.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::MemoryEnvironment;
+
+    const PATH: &str = "/etc/keepalived/keepalived.conf";
+
+    fn text_of_refusal(text: &str, lenient: bool) -> Option<String> {
+        let mut options = Options::new(PathBuf::from(PATH));
+        options.reading.lenient = lenient;
+        let read = read(&options, &MemoryEnvironment::with_file(PATH, text));
+        read.err().map(|refusal| refusal.text())
+    }
+
+    #[test]
+    fn what_has_to_be_balanced_is_refused_unless_leniently() {
+        let server = "virtual_server 192.0.2.1 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\n\
+                      real_server 10.0.0.1 80 {\n}\n}\n";
+        let refusal = text_of_refusal(server, false).unwrap();
+        assert!(refusal.contains("virtual servers: 1"), "{refusal}");
+        assert_eq!(text_of_refusal(server, true), None);
+        let global = "global_defs {\nlvs_flush\n}\n";
+        assert!(text_of_refusal(global, false).is_some());
+        assert_eq!(text_of_refusal("global_defs {\n}\n", false), None);
     }
 }

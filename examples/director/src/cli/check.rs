@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use director::{
-    conf::{Loaded, Options, load, render},
+    conf::{Loaded, Options, load, model::Config, render},
     host::Host,
 };
 
@@ -102,6 +102,8 @@ fn summary(loaded: &Loaded) -> String {
                 (config.instances.len(), "vrrp_instance"),
                 (config.sync_groups.len(), "vrrp_sync_group"),
                 (config.scripts.len(), "vrrp_script"),
+                (config.virtual_servers.len(), "virtual_server"),
+                (real_servers(config), "real_server"),
             ]
             .into_iter()
             .filter(|(count, _)| *count > 0)
@@ -120,6 +122,11 @@ fn summary(loaded: &Loaded) -> String {
             }
         }
     }
+}
+
+fn real_servers(config: &Config) -> usize {
+    let servers = config.virtual_servers.iter();
+    servers.map(|server| server.real_servers.len()).sum()
 }
 
 fn counted(count: usize, what: &str) -> String {

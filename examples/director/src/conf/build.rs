@@ -11,7 +11,8 @@ use super::{
     global::{Defaults, global_defs},
     instance::{Draft, vrrp_instance},
     keywords::FILE,
-    model::{Config, Global, Places, VrrpInstance, VrrpScript},
+    lvs::{LvsDraft, ssl},
+    model::{Config, Global, Places, VirtualServer, VrrpInstance, VrrpScript},
     router::{Surroundings, complete},
     script::vrrp_script,
     source::Span,
@@ -19,7 +20,8 @@ use super::{
     sync_group::{GroupDraft, vrrp_sync_group},
     track::Tracks,
     trackers::check_scripts,
-    tree::Tree,
+    tree::{Item, Tree},
+    virtual_server::{Around, Group, Seen, virtual_server, virtual_server_group},
 };
 
 /// Reads what the tree means. The result is only to be used if there was no error.
@@ -30,15 +32,23 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     let mut script_names = BTreeSet::new();
     let mut drafts = Vec::new();
     let mut groups = Vec::new();
+    let mut lvs = LvsDraft::default();
+    let mut server_groups = Vec::new();
+    let mut servers = Vec::new();
+    let mut tls = None;
     for (keyword, item) in context.keywords(&FILE, tree.items()) {
         match keyword {
-            "global_defs" => global_defs(context, &mut global, &mut defaults, item),
+            "global_defs" => global_defs(context, &mut global, &mut defaults, &mut lvs, item),
             "vrrp_script" => {
                 script_names.extend(item.args().next().map(|name| name.text));
                 scripts.extend(vrrp_script(context, item));
             }
             "vrrp_instance" => drafts.extend(vrrp_instance(context, item)),
             "vrrp_sync_group" => groups.extend(vrrp_sync_group(context, item)),
+            "virtual_server_group" => server_groups.extend(virtual_server_group(context, item)),
+            // Read once all groups are known.
+            "virtual_server" => servers.push(item),
+            "SSL" => tls = Some(ssl(context, item)),
             _ => context.report_not_yet(&format!("`{keyword}`"), item.span()),
         }
     }
@@ -48,6 +58,18 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     report_same_names(context, "vrrp_script", scripts.iter().map(of_script));
     report_same_names(context, "vrrp_instance", drafts.iter().map(of_draft));
     report_same_names(context, "vrrp_sync_group", groups.iter().map(of_group));
+
+    let of_server_group = |group: &Group| (group.name.to_string(), group.span);
+    let names = server_groups.iter().map(of_server_group);
+    report_same_names(context, "virtual_server_group", names);
+    let mut seen = Seen::default();
+    let virtual_servers = virtual_servers(
+        context,
+        &mut seen,
+        server_groups,
+        &servers,
+        lvs.log_all_failures,
+    );
 
     let tracked = |tracks: &Tracks| -> Vec<String> {
         tracks
@@ -73,6 +95,7 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     for group in &groups {
         check_scripts(context, &group.tracks, &script_names);
     }
+    let instance_names: Vec<_> = drafts.iter().map(|draft| draft.name.clone()).collect();
     let instances: Vec<VrrpInstance> = drafts
         .into_iter()
         .filter_map(|draft| {
@@ -88,12 +111,62 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
         .collect();
     report_same_routers(context, &instances);
     report_shared_addresses(context, &instances);
+    let instance_names: Vec<&str> = instance_names.iter().map(|name| &**name).collect();
+    let lvs = lvs.complete(context, &instances, &instance_names, seen.mixed);
     Config {
         global,
         instances,
         sync_groups: groups.into_iter().map(|draft| draft.group).collect(),
         scripts,
+        virtual_servers,
+        lvs,
+        tls,
     }
+}
+
+fn virtual_servers(
+    context: &mut Context<'_>,
+    seen: &mut Seen,
+    groups: Vec<Group>,
+    servers: &[Item<'_>],
+    log_all_failures: bool,
+) -> Vec<VirtualServer> {
+    let groups = groups
+        .into_iter()
+        .map(|group| (group.name.clone(), group))
+        .collect();
+    let around = Around {
+        groups: &groups,
+        log_all_failures,
+    };
+    let read = servers
+        .iter()
+        .filter_map(|server| virtual_server(context, seen, around, *server))
+        .collect();
+    // By what is written, so that a group is not unused for a mistake in its virtual server.
+    let used: BTreeSet<&str> = servers
+        .iter()
+        .filter(|server| {
+            server
+                .args()
+                .next()
+                .is_some_and(|word| word.text == "group")
+        })
+        .filter_map(|server| server.args().nth(1).map(|word| word.text))
+        .collect();
+    for group in groups.values().filter(|group| !used.contains(&*group.name)) {
+        let message = format!(
+            "no virtual server is for `virtual_server_group {}`",
+            group.name
+        );
+        context.report(
+            Diagnostic::new(Code::Unused, group.span, message).help(format!(
+                "write `virtual_server group {} {{ ... }}`, or remove it",
+                group.name
+            )),
+        );
+    }
+    read
 }
 
 fn report_same_names(
@@ -259,11 +332,16 @@ mod tests {
     use crate::conf::{
         Code, MemoryEnvironment, Options,
         keywords::{
-            AUTHENTICATION, Block, FILE, Form, GLOBAL_DEFS, Support, VRRP_INSTANCE, VRRP_SCRIPT,
-            VRRP_SYNC_GROUP,
+            AUTHENTICATION, Block, DNS_CHECK, FILE, Form, GLOBAL_DEFS, HOST, HTTP_GET, MISC_CHECK,
+            PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL, SSL_GET, Support, TCP_CHECK, UDP_CHECK, URL,
+            VIRTUAL_SERVER, VRRP_INSTANCE, VRRP_SCRIPT, VRRP_SYNC_GROUP,
         },
         load,
     };
+
+    fn in_real_server(lines: &str) -> String {
+        format!("virtual_server 192.0.2.1 80 {{\nreal_server 192.0.2.2 80 {{\n{lines}\n}}\n}}\n")
+    }
 
     /// The words that are said to be not done yet in a block that holds `line`.
     fn not_yet(block: &Block, line: &str) -> usize {
@@ -272,6 +350,14 @@ mod tests {
             "global_defs" => format!("global_defs {{\n{line}\n}}\n"),
             "authentication" => {
                 format!("vrrp_instance V {{\nauthentication {{\n{line}\n}}\n}}\n")
+            }
+            "SSL" => format!("SSL {{\n{line}\n}}\n"),
+            "virtual_server" => format!("virtual_server 192.0.2.1 80 {{\n{line}\n}}\n"),
+            "real_server" => in_real_server(line),
+            "url" => in_real_server(&format!("HTTP_GET {{\nurl {{\n{line}\n}}\n}}")),
+            "host" => in_real_server(&format!("SMTP_CHECK {{\nhost {{\n{line}\n}}\n}}")),
+            name if REAL_SERVER.keyword(name).is_some() => {
+                in_real_server(&format!("{name} {{\n{line}\n}}"))
             }
             name => format!("{name} V {{\n{line}\n}}\n"),
         };
@@ -292,6 +378,19 @@ mod tests {
             &AUTHENTICATION,
             &VRRP_SCRIPT,
             &VRRP_SYNC_GROUP,
+            &SSL,
+            &VIRTUAL_SERVER,
+            &REAL_SERVER,
+            &TCP_CHECK,
+            &HTTP_GET,
+            &SSL_GET,
+            &URL,
+            &SMTP_CHECK,
+            &HOST,
+            &DNS_CHECK,
+            &MISC_CHECK,
+            &UDP_CHECK,
+            &PING_CHECK,
         ] {
             for keyword in block.keywords() {
                 let line = match keyword.form {

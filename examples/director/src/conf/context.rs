@@ -60,6 +60,7 @@ impl Context<'_> {
                     );
                     name = present;
                 }
+                Support::OtherNameOf(present) => name = present,
             }
             if !self.has_right_form(keyword.form, item) {
                 continue;

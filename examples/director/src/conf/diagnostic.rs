@@ -184,6 +184,10 @@ codes! {
     PasswordTooLong = Error "password-too-long",
     /// A script that is not an absolute path, or has no program.
     WrongScript = Error "wrong-script",
+    /// A regular expression that cannot be one.
+    WrongRegex = Error "wrong-regex",
+    /// `uthreshold` and `lthreshold` that the kernel refuses.
+    WrongThresholds = Error "wrong-thresholds",
 
     // One thing against another.
     /// Two things with one name.
@@ -200,6 +204,12 @@ codes! {
     UnknownScript = Error "unknown-script",
     /// A sync group member without its `vrrp_instance`.
     UnknownInstance = Error "unknown-instance",
+    /// A virtual server of a group without its `virtual_server_group`.
+    UnknownGroup = Error "unknown-group",
+    /// A virtual server of a group that has no address and no mark.
+    EmptyGroup = Error "empty-group",
+    /// Two virtual servers for one address, port and protocol, or for one mark.
+    DuplicateService = Error "duplicate-service",
     /// Settings that exclude one another.
     Conflict = Error "conflict",
 
@@ -214,6 +224,16 @@ codes! {
     ScriptTiming = Warning "script-timing",
     /// A password that the protocol version ignores.
     IgnoredAuthentication = Warning "ignored-authentication",
+    /// A default that few people expect: `protocol`, `lb_algo` or `lb_kind` is missing.
+    AssumedDefault = Warning "assumed-default",
+    /// `sh` or `mh` without fallback: some clients of a server that takes no more are dropped.
+    HashWithoutFallback = Warning "hash-without-fallback",
+    /// A real server by DR or TUN with another port than its virtual server.
+    PortsDiffer = Warning "ports-differ",
+    /// A quorum or hysteresis that the weights of the real servers do not reach.
+    QuorumOutOfReach = Warning "quorum-out-of-reach",
+    /// Persistence of UDP, which has no end of a connection.
+    UdpPersistence = Warning "udp-persistence",
     /// Something configured that nothing uses.
     Unused = Warning "unused",
 }

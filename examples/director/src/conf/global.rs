@@ -9,6 +9,7 @@ use super::{
     diagnostic::{Code, Diagnostic},
     include::Checks,
     keywords::GLOBAL_DEFS,
+    lvs::LvsDraft,
     model::Global,
     script::user_line,
     source::Span,
@@ -38,11 +39,12 @@ pub(super) fn global_defs(
     context: &mut Context<'_>,
     global: &mut Global,
     defaults: &mut Defaults,
+    lvs: &mut LvsDraft,
     block: Item<'_>,
 ) {
     for (keyword, item) in context.keywords(&GLOBAL_DEFS, block.items()) {
         let tunable = keyword.strip_prefix("vrrp_").unwrap_or(keyword);
-        if defaults.tunables.read(context, tunable, item) {
+        if defaults.tunables.read(context, tunable, item) || lvs.read(context, keyword, item) {
             continue;
         }
         match keyword {

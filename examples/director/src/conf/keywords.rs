@@ -4,6 +4,13 @@
 //! to another block", the places of missing braces and "not done yet" all come from it. The
 //! words are those of keepalived.conf(5) and of the releases up to 2.4.3.
 
+mod balancing;
+
+pub(super) use balancing::{
+    DNS_CHECK, HOST, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL, SSL_GET,
+    TCP_CHECK, UDP_CHECK, URL, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP,
+};
+
 /// A kind of block.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -49,6 +56,8 @@ pub(super) enum Support {
     NoEffect(&'static str),
     /// An old name of the keyword given.
     OldNameOf(&'static str),
+    /// Another name of the keyword given, as good as that.
+    OtherNameOf(&'static str),
 }
 
 impl Block {
@@ -146,6 +155,13 @@ const fn old_name(name: &'static str, of: &'static str) -> Keyword {
     }
 }
 
+const fn other_name(name: &'static str, of: &'static str) -> Keyword {
+    Keyword {
+        support: Support::OtherNameOf(of),
+        ..line(name)
+    }
+}
+
 const fn repeatable(keyword: Keyword) -> Keyword {
     Keyword {
         repeatable: true,
@@ -182,9 +198,9 @@ pub(super) static FILE: Block = Block {
         later_block("vrrp_track_process", &VRRP_TRACK_PROCESS),
         later_block("bfd_instance", &BFD_INSTANCE),
         // Load balancing.
-        later_block("virtual_server", &VIRTUAL_SERVER),
-        later_block("virtual_server_group", &VIRTUAL_SERVER_GROUP),
-        later_block("SSL", &SSL),
+        repeatable(block("virtual_server", &VIRTUAL_SERVER)),
+        repeatable(block("virtual_server_group", &VIRTUAL_SERVER_GROUP)),
+        block("SSL", &SSL),
     ]),
 };
 
@@ -241,7 +257,7 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("fifo_write_vrrp_states_on_reload"),
         later("vrrp_notify_priority_changes"),
         later("rs_init_notifies"),
-        later("checker_log_all_failures"),
+        line("checker_log_all_failures"),
         // VRRP.
         later("vrrp_strict"),
         later("vrrp_garp_extra_if"),
@@ -262,11 +278,11 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("vrrp_iptables"),
         later("vrrp_ipsets"),
         // Load balancing.
-        later("lvs_sync_daemon"),
-        later("lvs_timeouts"),
-        later("lvs_flush"),
-        later("lvs_flush_on_stop"),
-        later("lvs_flush_onstop"),
+        line("lvs_sync_daemon"),
+        line("lvs_timeouts"),
+        line("lvs_flush"),
+        line("lvs_flush_on_stop"),
+        old_name("lvs_flush_onstop", "lvs_flush_on_stop"),
         // Processes.
         later("process_names"),
         later("process_name"),
@@ -623,206 +639,6 @@ static BFD_INSTANCE: Block = Block {
     ]),
 };
 
-static VIRTUAL_SERVER_GROUP: Block = Block {
-    name: "virtual_server_group",
-    content: Content::Entries("an address, a range or a fwmark"),
-};
-
-static SSL: Block = Block {
-    name: "SSL",
-    content: Content::Keywords(&[
-        later("password"),
-        later("ca"),
-        later("certificate"),
-        later("key"),
-    ]),
-};
-
-static VIRTUAL_SERVER: Block = Block {
-    name: "virtual_server",
-    content: Content::Keywords(&[
-        later("ip_family"),
-        later("delay_loop"),
-        later("lvs_sched"),
-        later("lb_algo"),
-        later("hashed"),
-        later("flag-1"),
-        later("flag-2"),
-        later("flag-3"),
-        later("sh-port"),
-        later("sh-fallback"),
-        later("mh-port"),
-        later("mh-fallback"),
-        later("ops"),
-        later("lvs_method"),
-        later("lb_kind"),
-        later("persistence_engine"),
-        later("persistence_timeout"),
-        later("persistence_granularity"),
-        later("protocol"),
-        later("ha_suspend"),
-        later("smtp_alert"),
-        later("virtualhost"),
-        later("snmp_name"),
-        later("alpha"),
-        later("omega"),
-        later("quorum"),
-        later("hysteresis"),
-        later("quorum_up"),
-        later("quorum_down"),
-        later("sorry_server"),
-        later("sorry_server_inhibit"),
-        later("sorry_server_lvs_method"),
-        later("connect_timeout"),
-        later("retry"),
-        later("delay_before_retry"),
-        later("warmup"),
-        later("inhibit_on_failure"),
-        later_block("real_server", &REAL_SERVER),
-    ]),
-};
-
-static REAL_SERVER: Block = Block {
-    name: "real_server",
-    content: Content::Keywords(&[
-        later("weight"),
-        later("lvs_method"),
-        later("uthreshold"),
-        later("lthreshold"),
-        later("inhibit_on_failure"),
-        later("notify_up"),
-        later("notify_down"),
-        later("alpha"),
-        later("connect_timeout"),
-        later("retry"),
-        later("delay_before_retry"),
-        later("warmup"),
-        later("delay_loop"),
-        later("smtp_alert"),
-        later("virtualhost"),
-        later("snmp_name"),
-        later_block("HTTP_GET", &HTTP_GET),
-        later_block("SSL_GET", &SSL_GET),
-        later_block("TCP_CHECK", &TCP_CHECK),
-        later_block("SMTP_CHECK", &SMTP_CHECK),
-        later_block("DNS_CHECK", &DNS_CHECK),
-        later_block("MISC_CHECK", &MISC_CHECK),
-        later_block("BFD_CHECK", &BFD_CHECK),
-        later_block("PING_CHECK", &PING_CHECK),
-        later_block("UDP_CHECK", &UDP_CHECK),
-        later_block("FILE_CHECK", &FILE_CHECK),
-    ]),
-};
-
-/// A checker that opens a connection: the options all of them have, and its own.
-macro_rules! connecting_checker {
-    ($name:ident $keyword:literal [$($own:expr),* $(,)?]) => {
-        static $name: Block = Block {
-            name: $keyword,
-            content: Content::Keywords(&[
-                later("connect_ip"),
-                later("connect_port"),
-                later("bindto"),
-                later("bind_if"),
-                later("bind_port"),
-                later("fwmark"),
-                later("connect_timeout"),
-                later("alpha"),
-                later("retry"),
-                later("delay_before_retry"),
-                later("warmup"),
-                later("delay_loop"),
-                later("log_all_failures"),
-                $($own,)*
-            ]),
-        };
-    };
-}
-
-connecting_checker!(HTTP_GET "HTTP_GET" [
-    later("http_protocol"),
-    later("fast_recovery"),
-    later("virtualhost"),
-    later("nb_get_retry"),
-    later_block("url", &URL),
-]);
-connecting_checker!(SSL_GET "SSL_GET" [
-    later("http_protocol"),
-    later("fast_recovery"),
-    later("virtualhost"),
-    later("nb_get_retry"),
-    later("enable_sni"),
-    later("sni_name"),
-    later("tls_compliant"),
-    later_block("url", &URL),
-]);
-connecting_checker!(TCP_CHECK "TCP_CHECK" []);
-connecting_checker!(SMTP_CHECK "SMTP_CHECK" [later("helo_name"), later_block("host", &HOST)]);
-connecting_checker!(DNS_CHECK "DNS_CHECK" [later("type"), later("name")]);
-connecting_checker!(PING_CHECK "PING_CHECK" []);
-connecting_checker!(UDP_CHECK "UDP_CHECK" [
-    later("payload"),
-    later("require_reply"),
-    later("min_reply_length"),
-    later("max_reply_length"),
-]);
-
-static URL: Block = Block {
-    name: "url",
-    content: Content::Keywords(&[
-        later("path"),
-        later("digest"),
-        later("status_code"),
-        later("virtualhost"),
-        later("regex"),
-        later("regex_no_match"),
-        later("regex_options"),
-        later("regex_stack"),
-        later("regex_min_offset"),
-        later("regex_max_offset"),
-        later("tls_compliant"),
-    ]),
-};
-
-static HOST: Block = Block {
-    name: "host",
-    content: Content::Keywords(&[
-        later("connect_ip"),
-        later("connect_port"),
-        later("bindto"),
-        later("bind_if"),
-        later("bind_port"),
-        later("fwmark"),
-        later("connect_timeout"),
-    ]),
-};
-
-static MISC_CHECK: Block = Block {
-    name: "MISC_CHECK",
-    content: Content::Keywords(&[
-        later("misc_path"),
-        later("misc_timeout"),
-        later("misc_dynamic"),
-        later("user"),
-        later("alpha"),
-        later("retry"),
-        later("delay_before_retry"),
-        later("warmup"),
-        later("delay_loop"),
-        later("log_all_failures"),
-    ]),
-};
-
-static BFD_CHECK: Block = Block {
-    name: "BFD_CHECK",
-    content: Content::Keywords(&[later("name"), later("alpha")]),
-};
-
-static FILE_CHECK: Block = Block {
-    name: "FILE_CHECK",
-    content: Content::Keywords(&[later("track_file"), later("weight")]),
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -843,10 +659,16 @@ mod tests {
     }
 
     #[test]
-    fn an_old_name_stands_for_a_keyword_of_its_block() {
-        for keyword in VRRP_SYNC_GROUP.keywords() {
-            if let Support::OldNameOf(name) = keyword.support {
-                assert!(VRRP_SYNC_GROUP.keyword(name).is_some());
+    fn another_name_stands_for_a_keyword_of_its_block() {
+        let mut pending = vec![&FILE];
+        while let Some(block) = pending.pop() {
+            for keyword in block.keywords() {
+                if let Support::OldNameOf(name) | Support::OtherNameOf(name) = keyword.support {
+                    assert!(block.keyword(name).is_some(), "{} {name}", block.name);
+                }
+                if let Form::Block(inner) = keyword.form {
+                    pending.push(inner);
+                }
             }
         }
     }

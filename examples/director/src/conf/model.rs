@@ -4,6 +4,18 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use vrrp::{RouterConfig, Weight};
 
+mod check;
+mod virtual_server;
+
+pub use check::{
+    Check, CheckKind, Connect, HttpCheck, HttpVersion, MiscCheck, Origin, RecordType, RegexOptions,
+    Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
+};
+pub use virtual_server::{
+    Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, Served, SorryServer, TlsClient, Vip,
+    VirtualServer, VirtualServerName,
+};
+
 use super::source::Span;
 
 /// A whole configuration.
@@ -18,6 +30,12 @@ pub struct Config {
     pub sync_groups: Vec<SyncGroup>,
     /// The scripts that instances and groups track.
     pub scripts: Vec<VrrpScript>,
+    /// The virtual servers, in the order of the file.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// What holds for all virtual servers.
+    pub lvs: Lvs,
+    /// Who `SSL_GET` says it is; `None`: nobody.
+    pub tls: Option<TlsClient>,
 }
 
 /// `global_defs`, without what the instances already took over.

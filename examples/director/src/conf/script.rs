@@ -134,8 +134,8 @@ pub(super) fn reverse_word(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `script COMMAND`: one word, quoted if it has arguments.
-fn script_line(context: &mut Context<'_>, item: Item<'_>) -> Option<Script> {
+/// `script COMMAND`, `misc_path COMMAND`: one word, quoted if it has arguments.
+pub(super) fn script_line(context: &mut Context<'_>, item: Item<'_>) -> Option<Script> {
     let mut args = Args::of(item);
     let command = args.required(context, "a command")?;
     if let Some(extra) = args.next() {
@@ -205,7 +205,7 @@ pub(super) fn user_line(context: &mut Context<'_>, item: Item<'_>) -> Option<Scr
 }
 
 /// `notify_… COMMAND [USER [GROUP]]`.
-fn notify_line(context: &mut Context<'_>, item: Item<'_>) -> Option<Script> {
+pub(super) fn notify_line(context: &mut Context<'_>, item: Item<'_>) -> Option<Script> {
     let mut args = Args::of(item);
     let command = args.required(context, "a command")?;
     let user = match item.args().len() {

@@ -10,7 +10,7 @@ use crate::support::{PATH, instance, loaded, options, said, unmarked};
 /// Each text has a mark in front of every place that a diagnostic is expected at, in the order
 /// of the codes.
 #[track_caller]
-fn expect(codes: &[Code], marked: &str) {
+pub(crate) fn expect(codes: &[Code], marked: &str) {
     let (text, expected) = unmarked(marked, codes);
     let loaded = loaded(&text);
     assert_eq!(
@@ -67,7 +67,11 @@ fn of_bytes_that_are_not_utf8() {
 
 #[test]
 fn each_kind_of_diagnostic_is_among_these() {
-    let tests = concat!(include_str!("broken.rs"), include_str!("language.rs"));
+    let tests = concat!(
+        include_str!("broken.rs"),
+        include_str!("broken_balancing.rs"),
+        include_str!("language.rs")
+    );
     for code in Code::ALL {
         assert!(
             tests.contains(&format!("{code:?}")),
@@ -212,7 +216,7 @@ fn of_keywords() {
         (&[UnknownKeyword], "«foo bar\n"),
         (&[WrongBlock], "«virtual_router_id 5\n"),
         (&[WrongBlock], "global_defs {\n«misc_path /x\n}\n"),
-        (&[NotYet], "«virtual_server 1.2.3.4 80 {\nnonsense\n}\n"),
+        (&[NotYet], "«bfd_instance b {\nnonsense\n}\n"),
         (&[NotYet], "global_defs {\n«smtp_server 1.2.3.4\n}\n"),
         (&[MissingValue], "«vrrp_instance {\n}\n"),
         (&[MissingValue], "global_defs {\n«router_id\n}\n"),

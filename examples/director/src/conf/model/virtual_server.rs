@@ -1,0 +1,291 @@
+//! Virtual servers: the services of IPVS that are set up, and what they are spread over.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::IpAddr,
+    num::{NonZeroU8, NonZeroU16, NonZeroU32},
+    sync::Arc,
+};
+
+use health::QuorumConfig;
+use ipvs::{
+    DestinationSettings, Endpoint, Family, Flags, Forwarding, InterfaceName, Persistence,
+    SchedulerName, ServiceKey, ServiceSettings, SyncDaemon, SyncMaxLength, SyncRole, TimeoutChange,
+};
+
+use super::{Check, Config, Places, Script};
+
+/// `virtual_server`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VirtualServer {
+    /// What it was written for.
+    pub name: VirtualServerName,
+    /// The services that it stands for, in the order of the file: one, or those of its group.
+    pub services: Vec<ServiceKey>,
+    /// How connections are spread.
+    pub scheduler: SchedulerName,
+    /// Flags of the scheduler, and `ops`.
+    pub flags: Flags,
+    /// `persistence_timeout` and what goes with it; its clients are of [`Self::services`]' one
+    /// family, unless they are all the address.
+    pub persistence: Option<Persistence>,
+    /// What connections are spread over, in the order of the file; never empty.
+    pub real_servers: Vec<RealServer>,
+    /// Who serves while there is no quorum.
+    pub sorry_server: Option<SorryServer>,
+    /// `alpha`: all is down until checks say otherwise.
+    pub alpha: bool,
+    /// `omega`: the scripts of what goes down run when the program stops.
+    pub omega: bool,
+    /// `quorum` and `hysteresis` as they take effect, for the weights as they are written.
+    pub quorum: QuorumConfig,
+    /// `quorum_up`.
+    pub quorum_up: Option<Script>,
+    /// `quorum_down`.
+    pub quorum_down: Option<Script>,
+    /// Where its settings stand in the file.
+    pub places: Places,
+}
+
+/// What a `virtual_server` is written for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the forms that keepalived has")]
+pub enum VirtualServerName {
+    /// `virtual_server ADDRESS [PORT]`; without a port it is 0, every port.
+    Address(Endpoint),
+    /// `virtual_server fwmark MARK`.
+    Fwmark(NonZeroU32),
+    /// `virtual_server group NAME`.
+    Group(Arc<str>),
+}
+
+impl fmt::Display for VirtualServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(Endpoint { address, port: 0 }) => write!(f, "{address}"),
+            Self::Address(Endpoint { address, port }) => write!(f, "{address} {port}"),
+            Self::Fwmark(mark) => write!(f, "fwmark {mark}"),
+            Self::Group(name) => write!(f, "group {name}"),
+        }
+    }
+}
+
+/// `real_server`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RealServer {
+    /// Where it is and how packets get there.
+    pub destination: Destination,
+    /// What says whether it is up: all of them must. Without any it is always up.
+    pub checks: Vec<Check>,
+    /// `inhibit_on_failure`: weight 0 instead of removal, so that its connections live on.
+    pub inhibit_on_failure: bool,
+    /// `notify_up`.
+    pub notify_up: Option<Script>,
+    /// `notify_down`.
+    pub notify_down: Option<Script>,
+}
+
+/// `sorry_server`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SorryServer {
+    /// Where it is and how packets get there; its weight is 1.
+    pub destination: Destination,
+    /// `sorry_server_inhibit`: weight 0 instead of removal while it is not needed.
+    pub inhibit: bool,
+}
+
+/// Where connections go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Destination {
+    /// The address.
+    pub address: IpAddr,
+    /// The port as it is written, if it is; see [`Destination::endpoint`].
+    pub port: Option<u16>,
+    /// Forwarding, weight and thresholds.
+    pub settings: DestinationSettings,
+    /// `FULLNAT`: masquerading, with an address of the director as the source.
+    pub full_nat: bool,
+}
+
+impl Destination {
+    /// What it is in a service: where packets keep their port it has that of the service (0 for a
+    /// mark), else its own, else that of the service.
+    #[must_use]
+    pub fn endpoint(&self, service: &ServiceKey) -> Endpoint {
+        let of_service = service.port().unwrap_or(0);
+        let port = match self.settings.forwarding {
+            Forwarding::Tunnel(_) | Forwarding::DirectRoute => of_service,
+            Forwarding::Masquerade | Forwarding::Local | Forwarding::Bypass => {
+                self.port.unwrap_or(of_service)
+            }
+        };
+        Endpoint::new(self.address, port)
+    }
+
+    /// Whether it is reached through a tunnel, and so may be of another family than the service.
+    pub(in crate::conf) const fn is_tunnelled(&self) -> bool {
+        matches!(self.settings.forwarding, Forwarding::Tunnel(_))
+    }
+}
+
+impl VirtualServer {
+    /// How a service of that family is set up.
+    #[must_use]
+    pub fn settings(&self, family: Family) -> ServiceSettings {
+        let mut settings = ServiceSettings::new(self.scheduler);
+        settings.flags = self.flags;
+        settings.persistence = self.persistence.map(|persistence| {
+            if persistence.clients.is_whole() {
+                persistence.with_clients(ipvs::ClientMask::each(family))
+            } else {
+                persistence
+            }
+        });
+        settings
+    }
+}
+
+/// What `global_defs` says about load balancing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lvs {
+    /// `lvs_sync_daemon`.
+    pub sync_daemon: Option<LvsSyncDaemon>,
+    /// `lvs_timeouts`: those that are set; a 0 in the file leaves one as it is.
+    pub timeouts: TimeoutChange,
+    /// `lvs_flush`: the table is emptied at the start.
+    pub flush: bool,
+    /// `lvs_flush_on_stop`: how the table is emptied at the end; `None`: change by change.
+    pub flush_on_stop: Option<FlushOnStop>,
+}
+
+/// `lvs_flush_on_stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the forms that keepalived has")]
+pub enum FlushOnStop {
+    /// The whole table, whoever made it.
+    Table,
+    /// `VS`: the virtual servers of this configuration, each with all it has.
+    VirtualServers,
+}
+
+/// `lvs_sync_daemon`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LvsSyncDaemon {
+    /// Where it talks.
+    pub interface: InterfaceName,
+    /// The instance whose role it has; `None`: it has both roles at once.
+    pub instance: Option<Arc<str>>,
+    /// `id`. Default: the virtual router id of the instance, 0 without one.
+    pub sync_id: u8,
+    /// `maxlen`.
+    pub max_length: Option<SyncMaxLength>,
+    /// `port`.
+    pub port: Option<NonZeroU16>,
+    /// `ttl`.
+    pub ttl: Option<NonZeroU8>,
+    /// `group`.
+    pub group: Option<IpAddr>,
+}
+
+impl LvsSyncDaemon {
+    /// The daemon in a role.
+    #[must_use]
+    pub fn in_role(&self, role: SyncRole) -> SyncDaemon {
+        let mut daemon = SyncDaemon::new(role, self.interface);
+        daemon.sync_id = self.sync_id;
+        daemon.max_length = self.max_length;
+        daemon.port = self.port;
+        daemon.ttl = self.ttl;
+        daemon.group = self.group;
+        daemon
+    }
+}
+
+/// `SSL`: who `SSL_GET` says it is, and whom it trusts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsClient {
+    /// `password` of the key.
+    pub password: Option<String>,
+    /// `ca`: a file of certificates of authorities.
+    pub ca: Option<String>,
+    /// `certificate`: a file.
+    pub certificate: Option<String>,
+    /// `key`: a file.
+    pub key: Option<String>,
+}
+
+/// A virtual address that a real server serves without the packets being translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Served {
+    /// What clients connect to.
+    pub vip: Vip,
+    /// The address of the real server.
+    pub server: IpAddr,
+    /// [`Forwarding::DirectRoute`] or [`Forwarding::Tunnel`].
+    pub forwarding: Forwarding,
+}
+
+/// What the clients of a [`Served`] connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the two kinds of service")]
+pub enum Vip {
+    /// An address.
+    Address(IpAddr),
+    /// Whatever has that mark: the configuration does not say which addresses those are.
+    Fwmark(NonZeroU32),
+}
+
+impl Config {
+    /// Whether it asks for load balancing.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        !self.virtual_servers.is_empty() || self.lvs != Lvs::default()
+    }
+
+    /// The virtual addresses that a machine with these addresses has to take for its own, because
+    /// it is a real server by direct routing or through a tunnel: each once, in the order of the
+    /// file. Sorry servers are among them.
+    #[must_use]
+    pub fn served_by(&self, own: &[IpAddr]) -> Vec<Served> {
+        let mut seen: BTreeMap<(Vip, IpAddr), Vec<Forwarding>> = BTreeMap::new();
+        let mut served = Vec::new();
+        for server in &self.virtual_servers {
+            let sorry = server.sorry_server.iter().map(|sorry| &sorry.destination);
+            let real = server.real_servers.iter().map(|real| &real.destination);
+            for destination in real.chain(sorry) {
+                let forwarding = destination.settings.forwarding;
+                let keeps_address =
+                    matches!(forwarding, Forwarding::DirectRoute | Forwarding::Tunnel(_));
+                if !keeps_address || !own.contains(&destination.address) {
+                    continue;
+                }
+                served.extend(server.services.iter().filter_map(|service| {
+                    let vip = match service {
+                        ServiceKey::Address { endpoint, .. } => Vip::Address(endpoint.address),
+                        ServiceKey::Fwmark { mark, .. } => Vip::Fwmark(*mark),
+                    };
+                    let ways = seen.entry((vip, destination.address)).or_default();
+                    if ways.contains(&forwarding) {
+                        return None;
+                    }
+                    ways.push(forwarding);
+                    Some(Served {
+                        vip,
+                        server: destination.address,
+                        forwarding,
+                    })
+                }));
+            }
+        }
+        served
+    }
+}

@@ -1,0 +1,376 @@
+//! `real_server` and `sorry_server`.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipvs::{DestinationSettings, Family, Thresholds, ThresholdsError, Weight};
+
+use super::{
+    Around, Draft,
+    forwarding::{Method, method},
+    group::port,
+};
+use crate::conf::{
+    checker::{self, Target},
+    context::{Args, Context},
+    diagnostic::{Code, Diagnostic},
+    keywords::REAL_SERVER,
+    model::{Destination, Places, RealServer, Script, SorryServer, VirtualServerName},
+    script::notify_line,
+    source::Span,
+    tree::{Item, Word},
+    values::{address, whole},
+};
+
+use super::timing::Timing;
+
+/// The servers of a virtual server.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    pub(super) servers: Vec<RealServer>,
+    /// Where the address of each of them stands, and then that of the sorry server.
+    pub(super) places: Vec<Span>,
+    pub(super) sorry: Option<SorryServer>,
+    /// Whether one could not be read.
+    pub(super) broken: bool,
+}
+
+impl Pool {
+    /// Reads the servers of a virtual server that forwards by `method` unless they say otherwise.
+    pub(super) fn read(
+        context: &mut Context<'_>,
+        around: Around<'_>,
+        draft: &Draft<'_>,
+        method: Method,
+    ) -> Self {
+        let mut pool = Self::default();
+        let mut first_of = BTreeMap::new();
+        for item in &draft.real_servers {
+            let Some((server, span)) = real_server(context, around, draft, method, *item) else {
+                pool.broken = true;
+                continue;
+            };
+            let name = (server.destination.address, server.destination.port);
+            let first = *first_of.entry(name).or_insert(span);
+            if first != span {
+                report_twice(context, first, span);
+                continue;
+            }
+            pool.servers.push(server);
+            pool.places.push(span);
+        }
+        match draft.sorry.complete(context, method) {
+            Ok(None) => {}
+            Ok(Some((sorry, span))) => {
+                pool.sorry = Some(sorry);
+                pool.places.push(span);
+            }
+            Err(Broken) => pool.broken = true,
+        }
+        pool
+    }
+
+    /// What all real servers weigh together.
+    pub(super) fn weight(&self) -> u64 {
+        let weights = self
+            .servers
+            .iter()
+            .map(|server| server.destination.settings.weight);
+        weights.map(|weight| u64::from(weight.get())).sum()
+    }
+
+    /// The family of the servers that are not reached through a tunnel: that of the first.
+    pub(super) fn family(&self) -> Option<Family> {
+        self.first_family(|destination| !destination.is_tunnelled())
+    }
+
+    /// The one family of the servers that are reached through tunnels; `None` if they are mixed.
+    pub(super) fn tunnelled_family(&self) -> Option<Family> {
+        let first = self.first_family(Destination::is_tunnelled)?;
+        let families = || {
+            self.destinations()
+                .map(|destination| Family::of(destination.address))
+        };
+        families().all(|family| family == first).then_some(first)
+    }
+
+    fn first_family(&self, wanted: impl Fn(&Destination) -> bool) -> Option<Family> {
+        let first = self
+            .destinations()
+            .find(|destination| wanted(destination))?;
+        Some(Family::of(first.address))
+    }
+
+    fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let sorry = self.sorry.iter().map(|sorry| &sorry.destination);
+        self.servers
+            .iter()
+            .map(|server| &server.destination)
+            .chain(sorry)
+    }
+}
+
+fn report_twice(context: &mut Context<'_>, first: Span, span: Span) {
+    context.report(
+        Diagnostic::new(Code::DuplicateEntry, span, "the real server is there twice")
+            .note(first, "first there")
+            .help("remove one of them; for a greater share set its `weight`"),
+    );
+}
+
+/// A real server's block and where its address stands.
+fn real_server(
+    context: &mut Context<'_>,
+    around: Around<'_>,
+    draft: &Draft<'_>,
+    of_all: Method,
+    block: Item<'_>,
+) -> Option<(RealServer, Span)> {
+    let name = server_name(context, Args::of(block));
+    let mut places = Places::new(block.span());
+    let mut weight = Some(Weight::DEFAULT);
+    let mut way = Some(of_all);
+    let mut thresholds = (0, 0);
+    let mut timing = Timing::default();
+    let mut inhibit = draft.inhibit.unwrap_or(false);
+    let mut virtualhost = draft.virtualhost.clone();
+    let mut notify: [Option<Script>; 2] = [None, None];
+    let mut checkers = Vec::new();
+    for (keyword, item) in context.keywords(&REAL_SERVER, block.items()) {
+        places.set(keyword, item.span());
+        if timing.read(context, keyword, item, 1) {
+            continue;
+        }
+        match keyword {
+            "weight" => weight = context.one(item, "a weight", server_weight),
+            "lvs_method" => way = method(context, item),
+            "uthreshold" => thresholds.0 = threshold(context, item),
+            "lthreshold" => thresholds.1 = threshold(context, item),
+            "inhibit_on_failure" => inhibit = context.switch(item).unwrap_or(inhibit),
+            "virtualhost" => virtualhost = context.one(item, "a name", |text| Ok(text.to_owned())),
+            "notify_up" => notify[0] = notify_line(context, item),
+            "notify_down" => notify[1] = notify_line(context, item),
+            _ if item.brace().is_some() => checkers.push((keyword, item)),
+            _ => context.report_not_yet(&format!("`{keyword}`"), item.span()),
+        }
+    }
+    let thresholds = checked_thresholds(context, thresholds, &places);
+    let checked_name = name.filter(|name| is_host(context, name.address, name.span));
+    let target = Target {
+        server: checked_name.as_ref().map(|name| (name.address, name.port)),
+        service_port: service_port(around, draft),
+        timing: timing.within(draft.timing),
+        misc_timeout: draft.timing.delay_loop(),
+        virtualhost: virtualhost.as_deref(),
+        log_all_failures: around.log_all_failures,
+    };
+    let mut checks = Vec::new();
+    for (keyword, item) in checkers {
+        checks.extend(checker::checker(context, &target, keyword, item));
+    }
+    let (name, way, weight, thresholds) = (checked_name?, way?, weight?, thresholds?);
+    let settings = DestinationSettings::new(way.forwarding);
+    let [notify_up, notify_down] = notify;
+    let server = RealServer {
+        destination: Destination {
+            address: name.address,
+            port: name.port,
+            settings: settings.with_weight(weight).with_thresholds(thresholds),
+            full_nat: way.full_nat,
+        },
+        checks,
+        inhibit_on_failure: inhibit,
+        notify_up,
+        notify_down,
+    };
+    Some((server, name.span))
+}
+
+/// The one port that all services have, if they have one.
+fn service_port(around: Around<'_>, draft: &Draft<'_>) -> Option<u16> {
+    use super::group::Entry;
+    match &draft.name {
+        VirtualServerName::Address(endpoint) => Some(endpoint.port),
+        VirtualServerName::Fwmark(_) => None,
+        VirtualServerName::Group(name) => {
+            let ports = around
+                .groups
+                .get(name)?
+                .entries
+                .iter()
+                .map(|(entry, _)| match entry {
+                    Entry::Addresses { port, .. } => Some(*port),
+                    Entry::Fwmark { .. } => None,
+                });
+            let mut ports = ports.collect::<Option<Vec<u16>>>()?;
+            ports.dedup();
+            match ports.as_slice() {
+                [port] => Some(*port),
+                _ => None,
+            }
+        }
+    }
+    .filter(|port| *port != 0)
+}
+
+/// `ADDRESS [PORT]` of a server.
+#[derive(Debug, Clone, Copy)]
+struct ServerName {
+    address: IpAddr,
+    port: Option<u16>,
+    span: Span,
+}
+
+fn server_name(context: &mut Context<'_>, mut args: Args<'_>) -> Option<ServerName> {
+    let word: Word<'_> = args.required(context, "an address")?;
+    let address = context.parsed(word, address)?;
+    let mut span = word.span;
+    let port = match args.next() {
+        None => None,
+        Some(word) => {
+            if word.span.file == span.file && word.span.start >= span.start {
+                span = span.to(word.span);
+            }
+            Some(context.parsed(word, port)?)
+        }
+    };
+    args.end(context);
+    Some(ServerName {
+        address,
+        port,
+        span,
+    })
+}
+
+/// Whether an address is that of one host; if not, that is reported.
+fn is_host(context: &mut Context<'_>, address: IpAddr, span: Span) -> bool {
+    let broadcast = address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    let is_host = !(address.is_multicast() || address.is_unspecified() || broadcast);
+    if !is_host {
+        context.report(
+            Diagnostic::new(
+                Code::WrongAddress,
+                span,
+                format!("`{address}` is not the address of one host"),
+            )
+            .help("write the address of the real server"),
+        );
+    }
+    is_host
+}
+
+fn server_weight(text: &str) -> Result<Weight, String> {
+    let number = whole("a weight", 0..=Weight::MAX.get())(text)?;
+    Weight::new(number).map_err(|error| error.to_string())
+}
+
+fn threshold(context: &mut Context<'_>, item: Item<'_>) -> u32 {
+    let parse = whole("a number of connections", 0..=u32::MAX);
+    context.one(item, "a number", parse).unwrap_or(0)
+}
+
+/// keepalived hands any thresholds to the kernel, which refuses the server for some.
+fn checked_thresholds(
+    context: &mut Context<'_>,
+    (upper, lower): (u32, u32),
+    places: &Places,
+) -> Option<Thresholds> {
+    let error = match Thresholds::new(upper, lower) {
+        Ok(thresholds) => return Some(thresholds),
+        Err(error) => error,
+    };
+    let (keyword, message, help) = match error {
+        ThresholdsError::LowerAlone { lower } => (
+            "lthreshold",
+            format!("`lthreshold {lower}` without `uthreshold`: the kernel refuses the server"),
+            format!("add `uthreshold` with at least {lower}, or remove it"),
+        ),
+        ThresholdsError::LowerAboveUpper { upper, lower } => (
+            "lthreshold",
+            format!(
+                "`lthreshold {lower}` is above `uthreshold {upper}`: the kernel refuses the server"
+            ),
+            format!("write at most {upper}, or a greater `uthreshold`"),
+        ),
+        ThresholdsError::TooGreat { upper } => (
+            "uthreshold",
+            format!("`uthreshold {upper}` is more than the kernel counts"),
+            "write at most 2147483647, or remove it: there is no limit then".to_owned(),
+        ),
+        error => ("uthreshold", error.to_string(), String::new()),
+    };
+    context.report(Diagnostic::new(Code::WrongThresholds, places.of(keyword), message).help(help));
+    None
+}
+
+/// What a `virtual_server` says about its sorry server.
+#[derive(Debug, Default)]
+pub(super) struct SorryDraft {
+    name: Option<Option<ServerName>>,
+    inhibit: Option<Span>,
+    method: Option<(Option<Method>, Span)>,
+}
+
+/// The sorry server could not be read.
+pub(super) struct Broken;
+
+impl SorryDraft {
+    /// Takes over a line; `false` if the keyword is none of these.
+    pub(super) fn read(
+        &mut self,
+        context: &mut Context<'_>,
+        keyword: &str,
+        item: Item<'_>,
+    ) -> bool {
+        match keyword {
+            "sorry_server" => self.name = Some(server_name(context, Args::of(item))),
+            "sorry_server_inhibit" => {
+                if context.flag(item) {
+                    self.inhibit = Some(item.span());
+                }
+            }
+            "sorry_server_lvs_method" => self.method = Some((method(context, item), item.span())),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The sorry server and where its address stands.
+    fn complete(
+        &self,
+        context: &mut Context<'_>,
+        of_all: Method,
+    ) -> Result<Option<(SorryServer, Span)>, Broken> {
+        let Some(name) = self.name else {
+            let method = self
+                .method
+                .map(|(_, span)| ("sorry_server_lvs_method", span));
+            let inhibit = self.inhibit.map(|span| ("sorry_server_inhibit", span));
+            for (keyword, span) in method.into_iter().chain(inhibit) {
+                let message = format!("`{keyword}` without `sorry_server`");
+                context.report(
+                    Diagnostic::new(Code::MissingKeyword, span, message)
+                        .help("add `sorry_server ADDRESS PORT`, or remove it"),
+                );
+            }
+            return Ok(None);
+        };
+        let name = name.ok_or(Broken)?;
+        let method = self
+            .method
+            .map_or(Some(of_all), |(method, _)| method)
+            .ok_or(Broken)?;
+        if !is_host(context, name.address, name.span) {
+            return Err(Broken);
+        }
+        let sorry = SorryServer {
+            destination: Destination {
+                address: name.address,
+                port: name.port,
+                settings: DestinationSettings::new(method.forwarding),
+                full_nat: method.full_nat,
+            },
+            inhibit: self.inhibit.is_some(),
+        };
+        Ok(Some((sorry, name.span)))
+    }
+}
