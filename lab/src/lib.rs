@@ -60,7 +60,7 @@ mod wait;
 pub use capture::{ANNOUNCEMENTS, Capture, GRATUITOUS, Packet, RELEASES, VRRP};
 pub use namespace::{Namespace, in_namespace};
 pub use pair::{Pair, Side};
-pub use peer::{Notifications, Peer, Software, director};
+pub use peer::{Notifications, Peer, Software, director, program};
 pub use probe::{Prober, Reachability};
 pub use process::Process;
 pub use topology::{Cable, Lab, Lan, Node};

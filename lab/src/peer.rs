@@ -165,22 +165,33 @@ impl Peer {
     }
 }
 
-/// The path of our own daemon: beside the test executable, as cargo lays a target directory out.
+/// The path of our own daemon, see [`program`].
 ///
 /// # Panics
 ///
 /// When it has not been built; the message says how to.
 #[must_use]
 pub fn director() -> PathBuf {
+    program("director")
+}
+
+/// The path of a program of this workspace: beside the test executable, as cargo lays a target
+/// directory out.
+///
+/// # Panics
+///
+/// When it has not been built; the message says how to.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap_or_else(|error| panic!("this executable: {error}"));
     let binary = test
         .ancestors()
         .skip(1)
-        .map(|directory| directory.join("director"))
+        .map(|directory| directory.join(name))
         .find(|candidate| candidate.is_file());
     binary.unwrap_or_else(|| {
         panic!(
-            "no director binary beside {}: build it first, `cargo build -p director` (with \
+            "no {name} binary beside {}: build it first, `cargo build --bin {name}` (with \
              --release when the tests are)",
             test.display()
         )
