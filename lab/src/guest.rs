@@ -40,10 +40,10 @@
 //!     --config "target.'cfg(all())'.runner=['target/debug/in-guest', '--only', 'guest']"
 //! ```
 //!
-//! The tests of a target share the guest and run on several threads. Every network namespace has an
-//! IPVS table of its own, so each test makes one: [`in_namespace`](crate::in_namespace) for its own
-//! thread, or a [`Lab`](crate::Lab) with nodes. On a machine whose kernel has IPVS the same tests
-//! run as root without a runner.
+//! The tests of a target share the guest and run one after another, unless `--test-threads` says
+//! otherwise. Every network namespace has an IPVS table of its own, so each test makes one:
+//! [`in_namespace`](crate::in_namespace) for its own thread, or a [`Lab`](crate::Lab) with nodes.
+//! On a machine whose kernel has IPVS the same tests run as root without a runner.
 //!
 //! ```no_run
 //! # use std::process::Command;

@@ -150,6 +150,8 @@ fn start(job: Job) -> io::Result<Pid> {
             }
         }))
         .env("TMPDIR", TEMPORARY)
+        // There is one processor.
+        .env("RUST_TEST_THREADS", "1")
         // Where modprobe looks if the program loads a module itself.
         .env("MODPROBE_OPTIONS", format!("-d {MODULES_ROOT}"))
         .stdin(Stdio::null())
