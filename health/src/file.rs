@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::probe::{HealthProbe, ProbeError, Success, Target};
+use crate::probe::{AskedWeight, HealthProbe, ProbeError, Success, Target};
 
 /// A number takes less than this; what is longer is not read.
 const MOST: u64 = 64;
@@ -193,7 +193,9 @@ impl Wanted {
             return Err(FileError::Number { path, number });
         }
         Ok(Success {
-            weight_change: i32::try_from(change.min(GREATEST)).unwrap_or_default(),
+            weight: i32::try_from(change.min(GREATEST))
+                .ok()
+                .map(AskedWeight::Change),
             ..Success::default()
         })
     }
@@ -275,8 +277,12 @@ mod tests {
         ] {
             let path = file(&directory, text.as_bytes());
             let result = look(&FileProbe::new(path).with_number(weight)).await;
-            let got = result.as_ref().ok().map(|success| success.weight_change);
-            assert_eq!(got, change, "{text} times {weight}: {result:?}");
+            let got = result.as_ref().ok().map(|success| success.weight);
+            assert_eq!(
+                got,
+                change.map(|change| Some(AskedWeight::Change(change))),
+                "{text} times {weight}: {result:?}"
+            );
         }
     }
 

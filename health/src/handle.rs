@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    Ask, Check, CheckReport, Failure, FleetError, FleetInput, Health, Snapshot, driver::Command,
+    Ask, AskedWeight, Check, CheckReport, Failure, FleetError, FleetInput, Health, Snapshot,
+    driver::Command,
 };
 
 /// A running fleet, made by [`spawn`](crate::spawn).
@@ -38,7 +39,7 @@ pub enum FleetEvent<S> {
         /// Which one.
         service: S,
         /// The weight, if it asks for one.
-        weight: Option<u32>,
+        weight: Option<AskedWeight>,
     },
 }
 

@@ -135,7 +135,7 @@ pub use pool::{
 };
 #[cfg(any(test, feature = "mock"))]
 pub use probe::MockHealthProbe;
-pub use probe::{HealthProbe, ProbeError, Success, Target};
+pub use probe::{AskedWeight, HealthProbe, ProbeError, Success, Target};
 pub use quorum::{Quorum, QuorumChange, QuorumConfig, QuorumNote, all_must_pass};
 #[cfg(feature = "script")]
 pub use script::{Account, ScriptError, ScriptProbe};

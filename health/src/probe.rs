@@ -57,14 +57,22 @@ impl fmt::Display for Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Success {
-    /// The weight that the server asks for, if it is asked: a script's exit code from 2 on, less 2
-    /// (keepalived's `MISC_CHECK` with `misc_dynamic`).
-    pub weight: Option<u32>,
-    /// What is to be added to the server's weight: the number in a file (keepalived's
-    /// `FILE_CHECK`). 0 when nothing is said.
-    pub weight_change: i32,
+    /// The weight that is asked for, if any is.
+    pub weight: Option<AskedWeight>,
     /// What should be looked after before it fails, such as a certificate that soon expires.
     pub warning: Option<String>,
+}
+
+/// What a probe that passed says of the server's weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a weight is set or changed")]
+pub enum AskedWeight {
+    /// It is to be this: a script's exit code from 2 on, less 2 (keepalived's `MISC_CHECK` with
+    /// `misc_dynamic`).
+    Exactly(u32),
+    /// This is to be added to the configured one, see [`dynamic_weight`](crate::dynamic_weight):
+    /// the number in a file (keepalived's `FILE_CHECK`).
+    Change(i32),
 }
 
 /// Why a probe failed.

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 
 use self::run::{Ended, run};
-use crate::probe::{HealthProbe, ProbeError, Success, Target};
+use crate::probe::{AskedWeight, HealthProbe, ProbeError, Success, Target};
 
 /// How long a program may go on after `SIGTERM` unless the probe says otherwise.
 const USUAL_GRACE: Duration = Duration::from_secs(1);
@@ -194,7 +194,7 @@ impl ScriptProbe {
                     .and_then(|code| code.checked_sub(2));
                 if self.dynamic_weight && weight.is_some() {
                     Ok(Success {
-                        weight,
+                        weight: weight.map(AskedWeight::Exactly),
                         ..Success::default()
                     })
                 } else {

@@ -15,7 +15,8 @@ use std::{
 };
 
 use health::{
-    Ask, CheckConfig, CheckId, Fleet, FleetError, FleetInput, FleetOutput, Health, Run, Success,
+    Ask, AskedWeight, CheckConfig, CheckId, Fleet, FleetError, FleetInput, FleetOutput, Health,
+    Run, Success,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -336,7 +337,7 @@ fn a_weight_that_a_probe_asks_for_is_told_once_and_kept_while_probes_fail() {
         rig.handle(FleetInput::ProbeNow(1));
         let ((id, run), _) = rig.running.pop_first().unwrap();
         let mut success = Success::default();
-        success.weight = weight;
+        success.weight = weight.map(AskedWeight::Change);
         let result = match passed {
             true => Ok(success),
             false => Err(Arc::new(io::Error::other("refused")) as Arc<_>),
@@ -350,6 +351,7 @@ fn a_weight_that_a_probe_asks_for_is_told_once_and_kept_while_probes_fail() {
             }
         }
     }
-    assert_eq!(told, [(1, Some(7))]);
-    assert_eq!(rig.fleet.snapshot().standings[&1].weight, Some(7));
+    let seven = Some(AskedWeight::Change(7));
+    assert_eq!(told, [(1, seven)]);
+    assert_eq!(rig.fleet.snapshot().standings[&1].weight, seven);
 }

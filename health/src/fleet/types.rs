@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{CheckConfig, ConfigError, Counters, Health, Histogram, Run, Success};
+use crate::{AskedWeight, CheckConfig, ConfigError, Counters, Health, Histogram, Run, Success};
 
 /// The number of a checker of a fleet; none is given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,7 +115,7 @@ pub enum FleetOutput<S, P> {
         /// Who asked.
         service: S,
         /// The weight, if it asks for one.
-        weight: Option<u32>,
+        weight: Option<AskedWeight>,
     },
 }
 
@@ -145,7 +145,7 @@ pub struct Standing {
     /// Whether it is up.
     pub health: Health,
     /// The weight that the last probe that passed asks for.
-    pub weight: Option<u32>,
+    pub weight: Option<AskedWeight>,
 }
 
 /// How one checker stands.

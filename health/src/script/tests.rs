@@ -71,7 +71,10 @@ async fn the_exit_code_is_the_result() {
 async fn codes_from_2_on_are_weights_if_so_wanted() {
     for (code, weight) in [(2, 0), (3, 1), (255, 253)] {
         let probe = shell(&format!("exit {code}")).with_dynamic_weight();
-        assert_eq!(run(&probe).await.unwrap().weight, Some(weight));
+        assert_eq!(
+            run(&probe).await.unwrap().weight,
+            Some(AskedWeight::Exactly(weight))
+        );
     }
     assert_eq!(
         run(&shell("exit 0").with_dynamic_weight())
