@@ -25,7 +25,8 @@
 //! `linux.uml` and the modules in `/usr/lib/uml/modules`, `modprobe`, `ip`, and leave to trace
 //! one's own processes with ptrace: that is how User-Mode Linux catches the system calls of what
 //! runs in it. A container needs a seccomp profile that allows it (Docker's does since kernel 4.8).
-//! The memory is a deleted file in `/dev/shm`, which must not be mounted `noexec`.
+//! The memory is a deleted file in `/dev/shm`, or in the temporary directory if there is no room or
+//! no leave to execute (a container's `/dev/shm` has 64 MiB).
 //!
 //! # How a test runs in it
 //!

@@ -20,12 +20,16 @@ use nix::{
     sys::{
         prctl::set_child_subreaper,
         signal::{Signal, killpg},
+        statvfs::{FsFlags, statvfs},
         wait::wait,
     },
     unistd::Pid,
 };
 
 use super::scratch::{CONSOLE, INIT, Scratch};
+
+/// Bytes of memory of a guest.
+const MEMORY: u64 = 512 << 20;
 
 /// How often the guard looks whether the kernel has ended by itself.
 const POLL_MILLISECONDS: u8 = 20;
@@ -106,31 +110,35 @@ fn watch(kernel: &Path, scratch: &Path) -> io::Result<()> {
 
 /// The kernel's command line.
 fn command(kernel: &Path, scratch: &Path) -> Command {
-    let quoted = |name: &str, path: &Path| {
-        let mut argument = OsString::from(format!("\"{name}="));
+    let with_path = |before: &str, path: &Path, after: &str| {
+        let mut argument = OsString::from(before);
         argument.push(path);
-        argument.push("\"");
+        argument.push(after);
         argument
     };
     let mut command = Command::new(kernel);
     command
-        .args([
-            "mem=512M",
-            "rootfstype=hostfs",
-            "rootflags=/",
-            "rw",
-            "quiet",
-        ])
+        .env("TMPDIR", memory_directory(scratch))
+        .arg(format!("mem={MEMORY}"))
+        .args(["rootfstype=hostfs", "rootflags=/", "rw", "quiet"])
         // The kernel's messages alone go here: what runs inside writes to files.
         .args(["con=null", "con0=null,fd:1"])
         .args(["umid=guest", "noreboot"])
-        .arg({
-            let mut argument = OsString::from("uml_dir=");
-            argument.push(scratch);
-            argument
-        })
-        .arg(quoted("init", &scratch.join(INIT)))
+        .arg(with_path("uml_dir=", scratch, ""))
+        .arg(with_path("\"init=", &scratch.join(INIT), "\""))
         .stdin(Stdio::null())
         .process_group(0);
     command
+}
+
+/// Where the kernel puts its memory, a file that it maps and deletes at once.
+fn memory_directory(scratch: &Path) -> &Path {
+    let in_memory = "/dev/shm";
+    let fits = statvfs(in_memory).is_ok_and(|found| {
+        let room = found
+            .blocks_available()
+            .saturating_mul(found.fragment_size());
+        room >= MEMORY && !found.flags().contains(FsFlags::ST_NOEXEC)
+    });
+    if fits { Path::new(in_memory) } else { scratch }
 }
