@@ -75,14 +75,14 @@
 //!
 //! `benches/guest_restore.rs` runs ipvsadm and `ipvsctl` in turns on the same kernel and says how.
 //! A table of 1,000 services with 10 destinations each (11,000 lines), Linux 6.1 in the guest of
-//! crate lab on two shared processors, best of three:
+//! crate lab on two processors that others share, each the best of three; two of such runs:
 //!
-//! | command | ipvsadm 1.31 | ipvsctl | |
+//! | command | ipvsadm 1.31 | ipvsctl | times as fast |
 //! | --- | --- | --- | --- |
-//! | `-R` into an empty table | 7.66 s, 3.5 MiB | 0.71 s, 8.4 MiB | 10.7 times as fast |
-//! | `-R` of what is there already | 4.27 s, 3.5 MiB | 0.27 s, 8.6 MiB | 15.7 times |
-//! | `-Sn` | 0.42 s, 2.2 MiB | 0.17 s, 6.5 MiB | 2.5 times |
-//! | `-Ln` | 0.49 s, 2.2 MiB | 0.22 s, 6.1 MiB | 2.2 times |
+//! | `-R` into an empty table | 4.55 and 7.66 s, 3.5 MiB | 0.58 and 0.71 s, 8.5 MiB | 7.9 and 10.7 |
+//! | `-R` of what is there already | 3.66 and 4.27 s, 3.5 MiB | 0.23 and 0.27 s, 8.9 MiB | 16.1 and 15.7 |
+//! | `-Sn` | 0.39 and 0.42 s, 2.2 MiB | 0.18 and 0.17 s, 6.6 MiB | 2.2 and 2.5 |
+//! | `-Ln` | 0.40 and 0.49 s, 2.2 MiB | 0.18 and 0.22 s, 6.1 MiB | 2.3 and 2.2 |
 //!
 //! ipvsadm opens a socket and looks the family up for each line; `ipvsctl` sends what differs in
 //! datagrams of many changes. Most of its time is the kernel's.
