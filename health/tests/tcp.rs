@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{error::Error as _, net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{
+    env, error::Error as _, fs::File, iter, net::SocketAddr, num::NonZeroU32, process::Command,
+    time::Duration,
+};
 
 use health::{Connect, HealthProbe, ProbeError, Success, Target, TcpProbe};
 use lab::in_namespace;
@@ -35,6 +38,34 @@ fn deaf() -> (Socket, Target) {
 async fn a_server_that_takes_connections_passes() {
     let (_listener, target) = listener().await;
     assert_eq!(probe(target, |_| {}).await.unwrap(), Success::default());
+}
+
+/// Set in the process that has few descriptors.
+const FEW_DESCRIPTORS: &str = "TAKEOVER_TEST_FEW_DESCRIPTORS";
+
+#[tokio::test]
+async fn a_process_without_descriptors_says_so_and_goes_on_when_it_has_some() {
+    if env::var_os(FEW_DESCRIPTORS).is_none() {
+        let name = "a_process_without_descriptors_says_so_and_goes_on_when_it_has_some";
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(FEW_DESCRIPTORS, "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let (_listener, target) = listener().await;
+    let all: Vec<_> = iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let error = probe(target, |_| {}).await.unwrap_err();
+    assert!(matches!(error, ProbeError::Local { .. }), "{error}");
+    assert!(error.to_string().contains("LimitNOFILE"), "{error}");
+    drop(all);
+    probe(target, |_| {}).await.unwrap();
 }
 
 #[tokio::test]
