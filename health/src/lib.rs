@@ -1,6 +1,52 @@
 //! Health checks: when to probe a server, and what the answers mean.
 //!
-//! A [`Checker`] is a value without clock, socket or task. It says when to probe, is told how the
+//! [`spawn`] runs a fleet of checks. Whoever uses the servers looks at its snapshot, or waits for it
+//! to change. Here the servers are those of module [`fake`], which need no network and, on tokio's
+//! paused clock, no time; for real ones the probe is a [`TcpProbe`] or another [`HealthProbe`].
+//!
+//! ```
+//! use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+//! use health::{
+//!     Ask, Check, CheckConfig, Health, HealthProbe, Target,
+//!     fake::{Behaviour, Servers},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let address = "192.0.2.1:80".parse()?;
+//! let servers = Arc::new(Servers::new());
+//! servers.set(address, Behaviour::default(), 1);
+//! let probe: Arc<dyn HealthProbe> = Arc::clone(&servers) as _;
+//!
+//! let at_a_time = NonZeroUsize::new(100).ok_or("no probe at all")?;
+//! let fleet = health::spawn(at_a_time, 42);
+//! let interval = Duration::from_secs(2);
+//! fleet
+//!     .configure([Ask {
+//!         service: "web-1",
+//!         probe: Check::new(probe, Target::new(address)),
+//!         config: CheckConfig::plain(interval, Duration::from_secs(1)),
+//!         start_delay: Duration::ZERO,
+//!         warm_up: interval,
+//!     }])
+//!     .await?;
+//!
+//! let mut snapshot = fleet.snapshot();
+//! snapshot.wait_for(|now| now.health(&"web-1") == Health::Up).await?;
+//! let failing = Behaviour { flaky_per_mille: 1000, ..Behaviour::default() };
+//! servers.set(address, failing, 1);
+//! snapshot.wait_for(|now| now.health(&"web-1") == Health::Down).await?;
+//! fleet.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`FleetHandle::events`] tells each change with its cause, [`FleetHandle::reports`] how every
+//! check stands. Services that ask for the same check share its probes: see [`Check`].
+//!
+//! # Without a runtime
+//!
+//! //! A [`Checker`] is a value without clock, socket or task. It says when to probe, is told how the
 //! probe went, and says when the server's health changes. The loop around it is always the same:
 //! hand it an [`Input`] and the time, take every [`Output`] until there is none, wait until
 //! [`Checker::poll_timeout`].
@@ -32,10 +78,8 @@
 //!
 //! [`CheckConfig::plain`] suits most; [`CheckConfig::keepalived`] keeps keepalived's timing.
 //!
-//! # Many servers
-//!
 //! A [`Fleet`] runs many checkers in the same way: one timer, a limit of probes at a time, and one
-//! probe for all who ask for the same.
+//! probe for all who ask for the same. It is what [`spawn`] runs.
 //!
 //! # Probes
 //!
@@ -63,6 +107,16 @@
 //!
 //! Module [`fake`] has servers that fail by script or by a seed, and runs a fleet on them in
 //! virtual time.
+//!
+//! # Features
+//!
+//! | Feature | What it adds |
+//! |---|---|
+//! | `net` (default) | [`spawn`] and the probes that need nothing else; without it there are values and the trait alone |
+//! | `dns`, `grpc`, `http`, `script` | what probes of that kind stand on |
+//! | `tls` | TLS for those that can use it |
+//! | `mock` | [`MockHealthProbe`] |
+//! | `lab` | nothing: it runs the tests that need root |
 
 mod check;
 mod checker;
