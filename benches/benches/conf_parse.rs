@@ -28,6 +28,11 @@ fn conf_parse(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("conf_load");
     group.sample_size(20);
+    let machine = MemoryEnvironment::with_file(PATH, virtual_servers(2_277, 16));
+    assert!(is_good(&machine));
+    group.bench_function("2,277 virtual servers, 36,432 real servers", |bencher| {
+        bencher.iter(|| load(PATH, black_box(&machine), &strict).expect("the file is there"));
+    });
     let machine = MemoryEnvironment::with_file(PATH, instances());
     assert!(is_good(&machine));
     group.bench_function("1,016 instances of a loop", |bencher| {

@@ -32,14 +32,23 @@ use super::{
 pub(super) struct Target<'a> {
     /// The real server's address and port; `None` if they could not be read.
     pub(super) server: Option<(IpAddr, Option<u16>)>,
-    /// The port of the virtual server, if it has one.
-    pub(super) service_port: Option<u16>,
+    pub(super) service_port: ServicePort,
     /// The times of the real server, within those of the virtual server.
     pub(super) timing: Timing,
     /// The default of `misc_timeout`.
     pub(super) misc_timeout: Duration,
     pub(super) virtualhost: Option<&'a str>,
     pub(super) log_all_failures: bool,
+}
+
+/// The port of the virtual server, for checkers of real servers that have none of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServicePort {
+    One(u16),
+    /// It is for every port, for a mark, or for several addresses with different ports.
+    NotOne,
+    /// What it is for could not be read, which was reported.
+    Unknown,
 }
 
 /// What all checkers have, as written.
@@ -170,9 +179,14 @@ impl Common {
             .server
             .and_then(|(_, port)| port)
             .filter(|port| *port != 0);
-        let port = self.port.or(port).or(of_server).or(target.service_port);
-        let Some(port) = port else {
-            if let Some(span) = self.span {
+        let of_service = match target.service_port {
+            ServicePort::One(port) => Some(port),
+            ServicePort::NotOne | ServicePort::Unknown => None,
+        };
+        let Some(port) = self.port.or(port).or(of_server).or(of_service) else {
+            if let Some(span) = self.span
+                && target.service_port == ServicePort::NotOne
+            {
                 let message = "the checker has no port to connect to: neither the real server nor \
                                the virtual server has one";
                 context.report(

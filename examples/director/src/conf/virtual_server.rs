@@ -53,7 +53,7 @@ pub(super) struct Around<'a> {
 /// A `virtual_server` as written; `None` where it says nothing.
 #[derive(Debug)]
 struct Draft<'t> {
-    name: VirtualServerName,
+    name: Option<VirtualServerName>,
     places: Places,
     protocol: Option<Protocol>,
     ip_family: Option<Family>,
@@ -80,12 +80,10 @@ pub(super) fn virtual_server(
     around: Around<'_>,
     block: Item<'_>,
 ) -> Option<VirtualServer> {
-    let name = name(context, block);
-    // Without a name the rest is read for what else is wrong.
-    let placeholder = VirtualServerName::Group("".into());
     let mut draft = Draft {
-        broken: name.is_none(),
-        name: name.unwrap_or(placeholder),
+        // Without it the rest is read for what else is wrong.
+        name: name(context, block),
+        broken: false,
         places: Places::new(block.span()),
         protocol: None,
         ip_family: None,
@@ -192,7 +190,7 @@ fn complete(
 ) -> Option<VirtualServer> {
     let places = &draft.places;
     let method = draft.method.unwrap_or_else(|| {
-        if !draft.broken {
+        if places.of("lb_kind") == places.block() {
             rules::say_default_method(context, places);
         }
         Method::NAT
@@ -214,13 +212,14 @@ fn complete(
         return None;
     }
     let services = services::of(context, around, &draft, &pool)?;
+    let name = draft.name?;
     let family = services.first()?.family();
     let persistence = draft.scheduling.persistence_of(context, family, places);
     let weight = pool.weight();
     let (quorum, notes) = QuorumConfig::new(draft.quorum, draft.hysteresis, weight);
     rules::say_quorum(context, places, &notes);
     let server = VirtualServer {
-        name: draft.name,
+        name,
         services,
         scheduler,
         flags,

@@ -299,6 +299,25 @@ fn of_groups() {
 }
 
 #[test]
+fn of_what_is_unknown_nothing_more_is_said() {
+    let rest =
+        "protocol TCP\nlb_algo rr\nlb_kind NAT\nreal_server 10.0.0.1 {\nTCP_CHECK {\n}\n}\n}\n";
+    expect(
+        &[UnknownGroup],
+        &format!("«virtual_server group G {{\n{rest}"),
+    );
+    expect(
+        &[WrongValue],
+        &format!("virtual_server «here 80 {{\n{rest}"),
+    );
+    let group = "virtual_server_group G {\n«192.0.2.300 80\n}\n";
+    expect(
+        &[WrongAddress],
+        &format!("{group}virtual_server group G {{\n{rest}"),
+    );
+}
+
+#[test]
 fn of_two_virtual_servers_for_one_service() {
     let one = service("");
     expect(&[DuplicateService], &format!("{one}«{one}"));

@@ -7,10 +7,11 @@ use ipvs::{DestinationSettings, Family, Thresholds, ThresholdsError, Weight};
 use super::{
     Around, Draft,
     forwarding::{Method, method},
-    group::port,
+    group::{Entry, Group, port},
+    timing::Timing,
 };
 use crate::conf::{
-    checker::{self, Target},
+    checker::{self, ServicePort, Target},
     context::{Args, Context},
     diagnostic::{Code, Diagnostic},
     keywords::REAL_SERVER,
@@ -20,8 +21,6 @@ use crate::conf::{
     tree::{Item, Word},
     values::{address, whole},
 };
-
-use super::timing::Timing;
 
 /// The servers of a virtual server.
 #[derive(Debug, Default)]
@@ -186,30 +185,38 @@ fn real_server(
 }
 
 /// The one port that all services have, if they have one.
-fn service_port(around: Around<'_>, draft: &Draft<'_>) -> Option<u16> {
-    use super::group::Entry;
-    match &draft.name {
-        VirtualServerName::Address(endpoint) => Some(endpoint.port),
-        VirtualServerName::Fwmark(_) => None,
-        VirtualServerName::Group(name) => {
-            let ports = around
-                .groups
-                .get(name)?
-                .entries
-                .iter()
-                .map(|(entry, _)| match entry {
-                    Entry::Addresses { port, .. } => Some(*port),
-                    Entry::Fwmark { .. } => None,
-                });
-            let mut ports = ports.collect::<Option<Vec<u16>>>()?;
-            ports.dedup();
-            match ports.as_slice() {
-                [port] => Some(*port),
-                _ => None,
-            }
+fn service_port(around: Around<'_>, draft: &Draft<'_>) -> ServicePort {
+    let of_group = |group: &Group| {
+        if group.broken {
+            return ServicePort::Unknown;
         }
+        let mut ports = group.entries.iter().map(|(entry, _)| match entry {
+            Entry::Addresses { port, .. } => *port,
+            Entry::Fwmark { .. } => 0,
+        });
+        let first = ports.next().unwrap_or(0);
+        one_port(if ports.all(|port| port == first) {
+            first
+        } else {
+            0
+        })
+    };
+    match &draft.name {
+        None => ServicePort::Unknown,
+        Some(VirtualServerName::Address(endpoint)) => one_port(endpoint.port),
+        Some(VirtualServerName::Fwmark(_)) => ServicePort::NotOne,
+        Some(VirtualServerName::Group(name)) => around
+            .groups
+            .get(name)
+            .map_or(ServicePort::Unknown, of_group),
     }
-    .filter(|port| *port != 0)
+}
+
+const fn one_port(port: u16) -> ServicePort {
+    match port {
+        0 => ServicePort::NotOne,
+        port => ServicePort::One(port),
+    }
 }
 
 /// `ADDRESS [PORT]` of a server.

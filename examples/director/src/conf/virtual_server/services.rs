@@ -25,7 +25,7 @@ pub(super) fn of(
     pool: &Pool,
 ) -> Option<Vec<ServiceKey>> {
     let block = draft.places.block();
-    match &draft.name {
+    match draft.name.as_ref()? {
         VirtualServerName::Address(endpoint) => {
             let protocol = protocol(context, draft);
             report_family(context, draft, Some(endpoint.family()));
