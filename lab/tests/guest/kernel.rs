@@ -4,6 +4,8 @@ use std::process::Command;
 
 use lab::{Lab, in_namespace};
 
+use crate::site::load;
+
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
 fn the_kernel_has_ipvs_and_every_namespace_a_table_of_its_own() {
@@ -38,10 +40,9 @@ fn a_lab_works_in_the_guest_and_modules_come_as_they_are_needed() {
     );
 
     let schedulers = "rr wrr lc wlc fo ovf lblc lblcr dh sh mh sed nq";
-    for (port, scheduler) in (1..).zip(schedulers.split(' ')) {
-        let service = format!("192.0.2.1:{port}");
-        node.run("ipvsadm", &["-A", "-t", &service, "-s", scheduler]);
-    }
+    let services = (1..).zip(schedulers.split(' '));
+    let lines = services.map(|(port, name)| format!("-A -t 192.0.2.1:{port} -s {name}\n"));
+    load(&node, &lines.collect::<String>());
 }
 
 fn ipvsadm(arguments: &[&str]) -> String {
