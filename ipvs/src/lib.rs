@@ -37,6 +37,43 @@
 //! So a restarted program that computes the same table changes nothing, and drift is repaired by
 //! planning again. What belongs to others is left alone by [`plan_owned`].
 //!
+//! # Keeping it so
+//!
+//! [`spawn`] keeps a table as it is told: it takes over what is right, repairs what others change
+//! and says so, tries again later what the kernel refuses, and lets servers that are no longer
+//! wanted leave once their connections are gone:
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use ipvs::{
+//!     Change, IpvsBackend, Ownership, ReconcileEvent, ReconcilePolicy, Removal, Shutdown, fake::Kernel,
+//!     text::parse_table,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::new();
+//! let desired = parse_table("-A -t 10.1.0.100:80 -s rr\n-a -t 10.1.0.100:80 -r 10.0.0.1:80 -g\n")
+//!     .map_err(|errors| errors[0].clone())?;
+//! let table = ipvs::spawn(
+//!     Arc::new(kernel.clone()),
+//!     ReconcilePolicy::default(),
+//!     Ownership::default(),
+//! );
+//! table.set(desired.clone(), Removal::AtOnce);
+//! table.settled().await?;
+//!
+//! let mut events = table.events();
+//! kernel.change(Change::Flush)?; // Somebody runs `ipvsadm -C`.
+//! tokio::time::sleep(Duration::from_secs(31)).await;
+//! assert!(matches!(events.recv().await?, ReconcileEvent::Drift(_)));
+//! assert_eq!(kernel.snapshot().await?.table().services, desired.services);
+//!
+//! table.shutdown(Shutdown::Leave).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What there is
 //!
 //! | question | answer |
@@ -46,7 +83,8 @@
 //! | what runs, what was counted? | [`IpvsBackend::snapshot`], [`Snapshot`] |
 //! | what has to change? | [`plan()`], [`plan_owned`], [`Change`] |
 //! | what became of it? | [`IpvsBackend::apply`], [`ChangeOutcome`], [`Refusal`] |
-//! | how does a server leave without cutting its clients off? | [`Drain`] |
+//! | who keeps the table so? | [`spawn`], [`TableHandle`]; as a value [`Reconciler`] |
+//! | how does a server leave without cutting its clients off? | [`Removal::Drain`]; one alone: [`Drain`] |
 //! | what do real servers and a masquerading director need? | [`RealServer`], [`Forwarder`], module [`machine`] |
 //! | real servers that know no way back through the director? | [`FullNat`], [`SourceNat`] |
 //! | ipvsadm's lists and saved tables? | module [`text`] |
@@ -95,15 +133,18 @@ mod connections;
 mod daemon;
 mod destination;
 mod drain;
+mod driver;
 pub mod fake;
 mod forwarder;
 mod full_nat;
+mod handle;
 pub mod machine;
 mod name;
 #[cfg(feature = "netlink")]
 pub mod netlink;
 mod plan;
 mod real_server;
+mod reconcile;
 mod rules;
 mod seconds;
 mod service;
@@ -128,15 +169,20 @@ pub use destination::{
     Weight,
 };
 pub use drain::{Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, WaitFor};
+pub use driver::spawn;
 pub use forwarder::Forwarder;
 #[cfg(any(test, feature = "mock"))]
 pub use full_nat::MockSourceNat;
 #[cfg(feature = "machine")]
 pub use full_nat::{CHAIN as FULL_NAT_CHAIN, Iptables, Nft, TABLE as FULL_NAT_TABLE};
 pub use full_nat::{FullNat, SourceNat, SourceNatError, Translated};
+pub use handle::{Ended, Leaving, Shutdown, TableHandle, TableStatus};
 pub use name::{EngineName, InterfaceName, NameError, SchedulerName};
 pub use plan::{Ownership, plan, plan_owned};
 pub use real_server::{RealServer, Via};
+pub use reconcile::{
+    Claim, ReconcileEvent, ReconcileInput, ReconcileOutput, ReconcilePolicy, Reconciler, Removal,
+};
 pub use rules::RuleError;
 pub use seconds::{Seconds, TimeoutChange, Timeouts};
 pub use service::{ClientMask, Flags, Persistence, PrefixLen, ServiceSettings};

@@ -1,0 +1,144 @@
+//! What was refused, and is not tried again for a while.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::ReconcilePolicy;
+use crate::{Change, Endpoint, Refusal, RefusalReason, ServiceKey, SyncRole};
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Service(ServiceKey),
+    Destination(ServiceKey, Endpoint),
+    Daemon(SyncRole),
+    /// Timeouts, and what is about the whole table.
+    Table,
+}
+
+impl Subject {
+    pub(super) const fn of(change: &Change) -> Self {
+        match change {
+            Change::AddService { service, .. }
+            | Change::SetService { service, .. }
+            | Change::RemoveService { service }
+            | Change::Zero(Some(service)) => Self::Service(*service),
+            Change::AddDestination {
+                service,
+                destination,
+                ..
+            }
+            | Change::SetDestination {
+                service,
+                destination,
+                ..
+            }
+            | Change::RemoveDestination {
+                service,
+                destination,
+            } => Self::Destination(*service, *destination),
+            Change::StartDaemon(daemon) => Self::Daemon(daemon.role),
+            Change::StopDaemon(role) => Self::Daemon(*role),
+            Change::SetTimeouts(_) | Change::Zero(None) | Change::Flush => Self::Table,
+        }
+    }
+
+    pub(super) const fn destination(self) -> Option<(ServiceKey, Endpoint)> {
+        match self {
+            Self::Destination(service, destination) => Some((service, destination)),
+            Self::Service(_) | Self::Daemon(_) | Self::Table => None,
+        }
+    }
+}
+
+/// What was refused, and how long that is not tried again.
+#[derive(Debug)]
+pub(super) struct Holds {
+    shortest: Duration,
+    longest: Duration,
+    refused: BTreeMap<Subject, Hold>,
+    /// The next wait after the kernel could not be asked.
+    trouble: Duration,
+}
+
+#[derive(Debug)]
+struct Hold {
+    reason: RefusalReason,
+    wait: Duration,
+    /// `None` once it is tried again.
+    until: Option<Instant>,
+}
+
+impl Holds {
+    pub(super) fn new(policy: &ReconcilePolicy) -> Self {
+        let shortest = policy.shortest_retry.max(Duration::from_millis(1));
+        Self {
+            shortest,
+            longest: policy.longest_retry.max(shortest),
+            refused: BTreeMap::new(),
+            trouble: shortest,
+        }
+    }
+
+    /// Notes a refusal. Tells whether it is news.
+    pub(super) fn refused(&mut self, subject: Subject, refusal: &Refusal, now: Instant) -> bool {
+        let earlier = self.refused.get(&subject);
+        let is_news = earlier.is_none_or(|earlier| earlier.reason != refusal.reason);
+        let wait = earlier.map_or(self.shortest, |earlier| {
+            earlier.wait.saturating_mul(2).min(self.longest)
+        });
+        let hold = Hold {
+            reason: refusal.reason.clone(),
+            wait,
+            until: Some(now + wait),
+        };
+        self.refused.insert(subject, hold);
+        is_news
+    }
+
+    /// It was done.
+    pub(super) fn done(&mut self, subject: Subject) {
+        self.refused.remove(&subject);
+    }
+
+    /// Everything may be tried at once, because something else is asked for.
+    pub(super) fn forget(&mut self) {
+        self.refused.clear();
+    }
+
+    /// Whether changes of it are to wait.
+    pub(super) fn holds(&self, subject: Subject) -> bool {
+        let hold = self.refused.get(&subject);
+        hold.is_some_and(|hold| hold.until.is_some())
+    }
+
+    /// When the next one may be tried again.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.refused.values().filter_map(|hold| hold.until).min()
+    }
+
+    /// Lets those be tried again whose time has come. Tells whether there are any.
+    pub(super) fn release(&mut self, now: Instant) -> bool {
+        let due = |hold: &&mut Hold| hold.until.is_some_and(|until| until <= now);
+        let mut any = false;
+        for hold in self.refused.values_mut().filter(due) {
+            hold.until = None;
+            any = true;
+        }
+        any
+    }
+
+    /// How long to wait after the kernel could not be asked.
+    pub(super) fn trouble(&mut self) -> Duration {
+        let wait = self.trouble;
+        self.trouble = wait.saturating_mul(2).min(self.longest);
+        wait
+    }
+
+    /// The kernel does as it is asked.
+    pub(super) const fn calm(&mut self) {
+        self.trouble = self.shortest;
+    }
+}
