@@ -3,6 +3,7 @@
 mod balancing;
 mod broken;
 mod broken_balancing;
+mod checkers;
 mod language;
 mod meaning;
 mod peer;
