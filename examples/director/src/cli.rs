@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod demo;
+mod real_server;
 mod run;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Demo(demo::Demo),
+    #[command(name = "realserver", subcommand)]
+    RealServer(real_server::RealServerCommand),
     Run(run::Run),
     Status(ask::ShowStatus),
     /// Has a running daemon read its file again; on an error it goes on as it was.
@@ -35,6 +38,7 @@ pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
+        Command::RealServer(command) => command.run(),
         Command::Run(run) => run.run(),
         Command::Status(status) => status.run(),
         Command::Reload(socket) => socket.ask(Ask::Reload),
