@@ -9,14 +9,15 @@ mod list;
 mod names;
 mod options;
 mod order;
+mod problem;
 mod restore;
 mod save;
 
-pub use command::Problem;
 pub use connections::{connection_line, connections_title};
 pub use list::{Columns, ListOptions, list, list_daemons, list_service, list_timeouts};
 pub use names::Names;
 pub use options::{Word, words};
 pub use order::Order;
+pub use problem::Problem;
 pub use restore::{Line, ParseError, parse, parse_table, parse_words};
 pub use save::{Dialect, command_line, save};

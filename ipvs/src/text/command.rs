@@ -1,77 +1,16 @@
 //! What a command of ipvsadm means.
 
-use std::{
-    net::IpAddr,
-    num::{NonZeroU8, NonZeroU16},
-    str::FromStr,
-};
+mod daemon;
+mod destination;
+mod service;
 
-use super::options::{Given, Word, options};
-use crate::{
-    Change, ClientMask, DestinationSettings, Endpoint, Family, Flags, Forwarding, GreChecksum,
-    GueChecksum, Persistence, PrefixLen, Protocol, SchedulerName, Seconds, ServiceKey,
-    ServiceSettings, SyncDaemon, SyncMaxLength, SyncRole, TableError, Thresholds, ThresholdsError,
-    TimeoutChange, Tunnel, Weight,
-};
+use std::{net::IpAddr, str::FromStr};
 
-/// What is wrong with a line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
-    /// No option, or none that changes a table.
-    #[error("`{0}` is not an option of a saved table, which has lines as -A -t 10.0.0.1:80 -s rr")]
-    UnknownOption(String),
-    /// An option without what belongs to it.
-    #[error("--{0} needs a value, or more of them")]
-    NoValue(&'static str),
-    /// An option that was given before.
-    #[error("--{0} is given twice: write it once")]
-    Repeated(&'static str),
-    /// A line that does not begin with a command.
-    #[error(
-        "--{0} is not a command: begin with one of -A -E -D -a -e -d -C -Z --set \
-             --start-daemon --stop-daemon"
-    )]
-    NotACommand(&'static str),
-    /// An option that the command does not have.
-    #[error("--{option} does not belong to --{command}: leave it out")]
-    NotHere {
-        /// The option.
-        option: &'static str,
-        /// The command.
-        command: &'static str,
-    },
-    /// Something that the command does not do without.
-    #[error("--{command} needs {missing}")]
-    Missing {
-        /// The command.
-        command: &'static str,
-        /// What it needs.
-        missing: &'static str,
-    },
-    /// Options of which only one can be.
-    #[error("--{option} cannot be together with --{other}: leave one of them out")]
-    Conflict {
-        /// The later one.
-        option: &'static str,
-        /// The earlier one.
-        other: &'static str,
-    },
-    /// A value that the option does not take.
-    #[error("`{text}` is not {expected}")]
-    Value {
-        /// The value.
-        text: String,
-        /// What it should be, with an example.
-        expected: String,
-    },
-    /// Thresholds that do not go together.
-    #[error(transparent)]
-    Thresholds(#[from] ThresholdsError),
-    /// What is meant is against a rule, or does not fit the lines before it.
-    #[error(transparent)]
-    Table(#[from] TableError),
-}
+use super::{
+    Problem,
+    options::{Given, Word, options},
+};
+use crate::{Change, Endpoint, Seconds, TimeoutChange};
 
 /// Something that is wrong in a column.
 type At<T> = Result<T, (usize, Problem)>;
@@ -82,8 +21,6 @@ const SERVICES: [&str; 4] = [
     "sctp-service",
     "fwmark-service",
 ];
-const METHODS: [&str; 3] = ["gatewaying", "ipip", "masquerading"];
-const CHECKSUMS: [&str; 3] = ["tun-nocsum", "tun-csum", "tun-remcsum"];
 
 const OF_SERVICE: &[&str] = &[
     "ipv6",
@@ -259,209 +196,6 @@ impl<'a> Line<'a> {
             .and_then(|option| option.values.first().copied())
     }
 
-    fn service(&self) -> At<ServiceKey> {
-        let missing = || self.missing("a service: -t, -u, --sctp-service or -f");
-        let option = self.one_of(&SERVICES)?.ok_or_else(missing)?;
-        let word = *option.values.first().ok_or_else(missing)?;
-        let protocol = match option.name {
-            "tcp-service" => Protocol::Tcp,
-            "udp-service" => Protocol::Udp,
-            "sctp-service" => Protocol::Sctp,
-            _ => {
-                let mark = parsed(word, "a firewall mark of 1 to 4294967295")?;
-                let family = if self.has("ipv6") {
-                    Family::V6
-                } else {
-                    Family::V4
-                };
-                return Ok(ServiceKey::Fwmark { mark, family });
-            }
-        };
-        if let Some(ipv6) = self.find("ipv6") {
-            let problem = Problem::Conflict {
-                option: "ipv6",
-                other: option.name,
-            };
-            return Err((ipv6.column, problem));
-        }
-        let (address, port) = address_and_port(word)?;
-        let endpoint = Endpoint::new(address, port.unwrap_or(0));
-        Ok(ServiceKey::Address { protocol, endpoint })
-    }
-
-    fn service_settings(&self, service: &ServiceKey) -> At<ServiceSettings> {
-        let scheduler = self.value("scheduler", "the name of a scheduler, as wlc")?;
-        let scheduler = scheduler.unwrap_or(SchedulerName::WLC);
-        let mut flags = self.flags(scheduler)?;
-        flags.one_packet = self.has("ops");
-        let persistence = match self.find("persistent") {
-            Some(_) => Some(self.persistence(service.family())?),
-            None => {
-                for name in ["netmask", "pe"] {
-                    if let Some(option) = self.find(name) {
-                        let missing = "-p where -M or --pe is given";
-                        return Err((option.column, self.missing(missing).1));
-                    }
-                }
-                None
-            }
-        };
-        Ok(ServiceSettings {
-            scheduler,
-            flags,
-            persistence,
-        })
-    }
-
-    fn persistence(&self, family: Family) -> At<Persistence> {
-        let timeout = self.value("persistent", "a time in seconds, 1 to 2678400")?;
-        let timeout = timeout.map_or(Persistence::DEFAULT_TIMEOUT, Seconds::new);
-        let mut persistence = Persistence::new(family, timeout);
-        if let Some(word) = self.word("netmask") {
-            persistence.clients = match family {
-                Family::V4 => ClientMask::V4(parsed(word, "a netmask, as 255.255.255.0")?),
-                Family::V6 => {
-                    let expected = "a prefix length of 1 to 128";
-                    let prefix = PrefixLen::new(parsed(word, expected)?);
-                    ClientMask::V6(prefix.map_err(|_| wrong(word, expected))?)
-                }
-            };
-        }
-        persistence.engine = self.value("pe", "the name of a persistence engine, as sip")?;
-        Ok(persistence)
-    }
-
-    fn flags(&self, scheduler: SchedulerName) -> At<Flags> {
-        let mut flags = Flags::NONE;
-        let Some(word) = self.word("sched-flags") else {
-            return Ok(flags);
-        };
-        for name in word.text.split(',') {
-            match (name, scheduler) {
-                ("flag-1", _)
-                | ("sh-fallback", SchedulerName::SH)
-                | ("mh-fallback", SchedulerName::MH) => flags.fallback = true,
-                ("flag-2", _) | ("sh-port", SchedulerName::SH) | ("mh-port", SchedulerName::MH) => {
-                    flags.port = true;
-                }
-                ("flag-3", _) => flags.third = true,
-                _ => {
-                    let expected = format!(
-                        "a list of flags of {scheduler}: flag-1, flag-2, flag-3, of sh and mh \
-                         also NAME-fallback, NAME-port"
-                    );
-                    return Err(wrong(word, &expected));
-                }
-            }
-        }
-        Ok(flags)
-    }
-
-    /// The destination. Its port is the service's if none is given, and also if it is forwarded by
-    /// direct route or tunnel, whatever is given: so does ipvsadm.
-    fn server(&self, service: &ServiceKey) -> At<Endpoint> {
-        let missing = || self.missing("a destination: -r");
-        let word = self.word("real-server").ok_or_else(missing)?;
-        let (address, port) = address_and_port(word)?;
-        Ok(Endpoint::new(
-            address,
-            port.or_else(|| service.port()).unwrap_or(0),
-        ))
-    }
-
-    fn destination(&self) -> At<(ServiceKey, Endpoint, DestinationSettings)> {
-        let service = self.service()?;
-        let mut destination = self.server(&service)?;
-        let forwarding = self.forwarding()?;
-        destination.port = forwarding.fixed_port(&service).unwrap_or(destination.port);
-        let weight = match self.word("weight") {
-            None => Weight::DEFAULT,
-            Some(word) => {
-                let expected = "a weight of 0 to 2147483647";
-                Weight::new(parsed(word, expected)?).map_err(|_| wrong(word, expected))?
-            }
-        };
-        let expected = "a number of connections, 0 to 2147483647";
-        let upper = self.value("u-threshold", expected)?.unwrap_or(0);
-        let lower = self.value("l-threshold", expected)?.unwrap_or(0);
-        let thresholds = Thresholds::new(upper, lower).map_err(|error| {
-            let option = self
-                .find("l-threshold")
-                .or_else(|| self.find("u-threshold"));
-            let column = option.map_or(self.command.column, |option| option.column);
-            (column, Problem::Thresholds(error))
-        })?;
-        Ok((
-            service,
-            destination,
-            DestinationSettings {
-                forwarding,
-                weight,
-                thresholds,
-            },
-        ))
-    }
-
-    fn forwarding(&self) -> At<Forwarding> {
-        let method = self.one_of(&METHODS)?;
-        let tunnel = self.tunnel()?;
-        match (method.map(|option| option.name), tunnel) {
-            (Some("ipip"), tunnel) => Ok(Forwarding::Tunnel(tunnel.unwrap_or_default())),
-            (_, Some(_)) => Err(self.missing("-i where --tun-type is given")),
-            (Some("masquerading"), None) => Ok(Forwarding::Masquerade),
-            (_, None) => Ok(Forwarding::DirectRoute),
-        }
-    }
-
-    fn tunnel(&self) -> At<Option<Tunnel>> {
-        let checksum = self.one_of(&CHECKSUMS)?;
-        let port = self.find("tun-port");
-        let Some(kind) = self.word("tun-type") else {
-            return match checksum.or(port) {
-                Some(option) => Err((option.column, self.missing("--tun-type for that").1)),
-                None => Ok(None),
-            };
-        };
-        let refuse = |option: &Given<'_>| {
-            let (column, option) = (option.column, option.name);
-            Err((
-                column,
-                Problem::NotHere {
-                    option,
-                    command: "tun-type",
-                },
-            ))
-        };
-        let of_checksum = checksum.map(|option| option.name);
-        Ok(Some(match kind.text {
-            "ipip" => match checksum.or(port) {
-                Some(option) => return refuse(option),
-                None => Tunnel::Ipip,
-            },
-            "gue" => Tunnel::Gue {
-                port: self
-                    .value("tun-port", "a port of 1 to 65535")?
-                    .ok_or_else(|| self.missing("--tun-port for --tun-type gue"))?,
-                checksum: match of_checksum {
-                    Some("tun-csum") => GueChecksum::Csum,
-                    Some("tun-remcsum") => GueChecksum::Remcsum,
-                    _ => GueChecksum::None,
-                },
-            },
-            "gre" => match (port, checksum) {
-                (Some(option), _) => return refuse(option),
-                (None, Some(option)) if option.name == "tun-remcsum" => return refuse(option),
-                (None, Some(option)) if option.name == "tun-csum" => Tunnel::Gre {
-                    checksum: GreChecksum::Csum,
-                },
-                (None, _) => Tunnel::Gre {
-                    checksum: GreChecksum::None,
-                },
-            },
-            _ => return Err(wrong(kind, "a kind of tunnel: ipip, gue or gre")),
-        }))
-    }
-
     fn timeouts(&self) -> At<TimeoutChange> {
         let expected = "a timeout in seconds, 1 to 2147483, or 0 to keep it";
         let seconds = |place: usize| -> At<Option<Seconds>> {
@@ -477,32 +211,6 @@ impl<'a> Line<'a> {
             tcp_fin: seconds(1)?,
             udp: seconds(2)?,
         })
-    }
-
-    fn role(&self) -> At<SyncRole> {
-        let missing = || self.missing("master or backup");
-        let word = *self.command.values.first().ok_or_else(missing)?;
-        match word.text {
-            "master" => Ok(SyncRole::Master),
-            "backup" => Ok(SyncRole::Backup),
-            _ => Err(wrong(word, "master or backup")),
-        }
-    }
-
-    fn daemon(&self) -> At<SyncDaemon> {
-        let interface = self.value("mcast-interface", "the name of an interface, as eth0")?;
-        let default = || "eth0".parse().expect("it is a name");
-        let mut daemon = SyncDaemon::new(self.role()?, interface.unwrap_or_else(default));
-        daemon.sync_id = self.value("syncid", "a number of 0 to 255")?.unwrap_or(0);
-        if let Some(word) = self.word("sync-maxlen") {
-            let expected = "a length in bytes, 1 to 65507";
-            let length = SyncMaxLength::new(parsed(word, expected)?);
-            daemon.max_length = Some(length.map_err(|_| wrong(word, expected))?);
-        }
-        daemon.group = self.value::<IpAddr>("mcast-group", "a group, as 224.0.0.81")?;
-        daemon.port = self.value::<NonZeroU16>("mcast-port", "a port of 1 to 65535")?;
-        daemon.ttl = self.value::<NonZeroU8>("mcast-ttl", "a number of hops, 1 to 255")?;
-        Ok(daemon)
     }
 }
 
