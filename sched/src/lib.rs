@@ -132,7 +132,7 @@ mod tournament;
 pub use connection::{Connection, Pick};
 pub use flow::{Arrival, Flow, Protocol};
 pub use kind::{Kind, UnknownScheduler};
-pub use persistence::Persistence;
+pub use persistence::{Persistence, Remembered};
 pub use rules::{MaglevTable, Overhead, OverloadRule, Rules, SourceHashTable};
 pub use scheduler::{Flags, Scheduler};
 pub use server::{Server, ServerId, ServerSettings, SettingsError};

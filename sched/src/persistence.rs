@@ -89,6 +89,18 @@ pub(crate) struct Templates {
     deadlines: BinaryHeap<Reverse<(Instant, TemplateId)>>,
 }
 
+/// A persistence template: a network of clients belongs to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remembered {
+    /// The clients' addresses, without the bits that do not tell clients apart.
+    pub network: IpAddr,
+    /// Their server, which may have been removed.
+    pub server: ServerId,
+    /// When they are forgotten, if none of their connections is left then and none comes before.
+    pub expires_at: Instant,
+}
+
 #[derive(Debug)]
 struct Template {
     network: IpAddr,
@@ -191,6 +203,15 @@ impl Templates {
             return Some((server, expires_at));
         }
         None
+    }
+
+    /// All of them, in no order to rely on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Remembered> + '_ {
+        self.slots.iter().flatten().map(|template| Remembered {
+            network: template.network,
+            server: template.server,
+            expires_at: template.expires_at,
+        })
     }
 
     fn get(&self, id: TemplateId) -> Option<&Template> {

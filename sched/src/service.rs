@@ -8,7 +8,7 @@ use std::{net::SocketAddr, time::Instant};
 pub use self::error::ServiceError;
 use crate::{
     kind::Kind,
-    persistence::{Persistence, Templates},
+    persistence::{Persistence, Remembered, Templates},
     rules::Rules,
     scheduler::{Flags, Scheduler},
     server::{Server, ServerId, ServerSettings},
@@ -92,6 +92,12 @@ impl Service {
     #[must_use]
     pub const fn persistence(&self) -> Option<Persistence> {
         self.persistence
+    }
+
+    /// The persistence templates, in no order to rely on: also those whose server is removed, and
+    /// those that another of the same clients has taken the place of, until they expire.
+    pub fn templates(&self) -> impl Iterator<Item = Remembered> + '_ {
+        self.templates.iter()
     }
 
     /// Adds a server at the front of the list.
