@@ -1,5 +1,6 @@
 //! The reference daemon: keepalived.conf in, failover and load balancing out.
 
+pub mod balance;
 pub mod conf;
 pub mod control;
 pub mod demo;

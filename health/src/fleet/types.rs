@@ -148,6 +148,17 @@ pub struct Standing {
     pub weight: Option<AskedWeight>,
 }
 
+impl Standing {
+    /// This health, and no weight asked for.
+    #[must_use]
+    pub const fn new(health: Health) -> Self {
+        Self {
+            health,
+            weight: None,
+        }
+    }
+}
+
 /// How one checker stands.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -1,0 +1,260 @@
+//! What configuration and health make of the table.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+
+use director::{
+    balance::{Balancer, CheckName, Notice, Output},
+    conf::{MemoryEnvironment, Options, load, model::Config},
+};
+use health::{CheckConfig, Health, Standing};
+use ipvs::{
+    SyncRole, Timeouts,
+    text::{Dialect, Names, save},
+};
+use proptest::prelude::*;
+use vrrp::Role;
+
+const PATH: &str = "/etc/keepalived/keepalived.conf";
+
+fn config(text: &str) -> Config {
+    let machine = MemoryEnvironment::with_file(PATH, text);
+    let loaded = load(PATH, &machine, &Options::default()).unwrap();
+    loaded
+        .config
+        .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+}
+
+/// A virtual server with two real servers that are checked, and more.
+fn web(more: &str) -> Config {
+    config(&format!(
+        "virtual_server 10.1.0.100 80 {{\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n {more}\n \
+         real_server 10.0.0.1 8080 {{\n weight 1\n notify_up /bin/up\n notify_down /bin/down\n \
+         TCP_CHECK {{\n }}\n }}\n \
+         real_server 10.0.0.2 8080 {{\n weight 2\n TCP_CHECK {{\n }}\n }}\n}}\n"
+    ))
+}
+
+/// All checks of a configuration, with the health that they begin with.
+fn checks(config: &Config) -> BTreeMap<CheckName, Health> {
+    let mut checks = BTreeMap::new();
+    for virtual_server in &config.virtual_servers {
+        for server in &virtual_server.real_servers {
+            for (number, check) in server.checks.iter().enumerate() {
+                let name = CheckName {
+                    virtual_server: virtual_server.name.clone(),
+                    real_server: director::balance::RealServerName::of(server),
+                    number,
+                };
+                checks.insert(name, begins(&check.config));
+            }
+        }
+    }
+    checks
+}
+
+fn begins(config: &CheckConfig) -> Health {
+    use health::Initial;
+    match config.initial {
+        Initial::AssumedUp | Initial::Up => Health::Up,
+        Initial::Down => Health::Down,
+        Initial::Unknown => Health::Unknown,
+    }
+}
+
+struct Rig {
+    balancer: Balancer,
+    checks: BTreeMap<CheckName, Health>,
+    notices: Vec<String>,
+    tables: usize,
+}
+
+impl Rig {
+    fn new(config: &Config) -> Self {
+        let mut rig = Self {
+            balancer: Balancer::new(Timeouts::default()),
+            checks: BTreeMap::new(),
+            notices: Vec::new(),
+            tables: 0,
+        };
+        rig.configure(config);
+        rig
+    }
+
+    fn configure(&mut self, config: &Config) {
+        let mut checks = checks(config);
+        for (name, health) in &mut checks {
+            *health = self.checks.get(name).copied().unwrap_or(*health);
+        }
+        self.checks = checks;
+        let checks = &self.checks;
+        self.balancer.configure(config, |name| {
+            checks.get(name).map(|health| Standing::new(*health))
+        });
+        self.drain();
+    }
+
+    /// The nth check, in the order of the addresses, has that health.
+    fn check(&mut self, nth: usize, health: Health) {
+        let (name, known) = self.checks.iter_mut().nth(nth).unwrap();
+        *known = health;
+        let name = name.clone();
+        self.balancer.on_check(&name, Standing::new(health));
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.balancer.poll_output() {
+            match output {
+                Output::Table => self.tables += 1,
+                Output::Notice(notice) => self.notices.push(told(notice)),
+            }
+        }
+    }
+
+    /// The table as ipvsadm would save it.
+    fn table(&self) -> String {
+        save(&self.balancer.table(), Dialect::Ipvsadm, &Names::default())
+    }
+}
+
+fn told(notice: Notice) -> String {
+    let (what, up, script) = match notice {
+        Notice::RealServer {
+            real_server,
+            up,
+            script,
+            ..
+        } => (real_server.to_string(), up, script),
+        Notice::Quorum { up, script, .. } => ("quorum".to_owned(), up, script),
+    };
+    let script = script.map(|script| format!(" {}", script.argv.join(" ")));
+    format!(
+        "{what} {}{}",
+        if up { "up" } else { "down" },
+        script.unwrap_or_default()
+    )
+}
+
+const ONE: &str = "-a -t 10.1.0.100:80 -r 10.0.0.1:8080 -m -w 1\n";
+const TWO: &str = "-a -t 10.1.0.100:80 -r 10.0.0.2:8080 -m -w 2\n";
+const SERVICE: &str = "-A -t 10.1.0.100:80 -s rr\n";
+
+#[test]
+fn a_server_is_there_from_the_start_leaves_when_it_fails_and_comes_back() {
+    let mut rig = Rig::new(&web(""));
+    assert_eq!(rig.table(), format!("{SERVICE}{ONE}{TWO}"));
+    assert_eq!(rig.notices, [] as [&str; 0]);
+    rig.check(0, Health::Down);
+    assert_eq!(rig.table(), format!("{SERVICE}{TWO}"));
+    rig.check(0, Health::Up);
+    assert_eq!(rig.table(), format!("{SERVICE}{ONE}{TWO}"));
+    assert_eq!(
+        rig.notices,
+        ["10.0.0.1:8080 down /bin/down", "10.0.0.1:8080 up /bin/up"]
+    );
+    assert_eq!(rig.tables, 3);
+}
+
+#[test]
+fn with_alpha_nobody_is_there_before_it_has_passed() {
+    let mut rig = Rig::new(&web("alpha\n quorum_up /bin/qup\n quorum_down /bin/qdown"));
+    assert_eq!(rig.table(), SERVICE);
+    rig.check(0, Health::Up);
+    assert_eq!(rig.table(), format!("{SERVICE}{ONE}"));
+    let expected = [
+        "quorum down /bin/qdown",
+        "10.0.0.1:8080 up /bin/up",
+        "quorum up /bin/qup",
+    ];
+    assert_eq!(rig.notices, expected);
+}
+
+#[test]
+fn without_a_quorum_the_sorry_server_serves() {
+    let mut rig = Rig::new(&web("sorry_server 10.0.0.9 80"));
+    rig.check(0, Health::Down);
+    rig.check(1, Health::Down);
+    let sorry = "-a -t 10.1.0.100:80 -r 10.0.0.9:80 -m -w 1\n";
+    assert_eq!(rig.table(), format!("{SERVICE}{sorry}"));
+    rig.check(1, Health::Up);
+    assert_eq!(rig.table(), format!("{SERVICE}{TWO}"));
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_by_name() {
+    let mut rig = Rig::new(&web(""));
+    rig.check(0, Health::Down);
+    rig.notices.clear();
+    rig.configure(&web("persistence_timeout 300"));
+    assert_eq!(
+        rig.table(),
+        format!("-A -t 10.1.0.100:80 -s rr -p 300\n{TWO}")
+    );
+    assert_eq!(rig.notices, [] as [&str; 0]);
+}
+
+#[test]
+fn omega_tells_of_what_goes() {
+    let rig = Rig::new(&web("omega\n quorum_down /bin/qdown"));
+    let notices: Vec<_> = rig.balancer.stop().map(told).collect();
+    assert_eq!(
+        notices,
+        [
+            "10.0.0.1:8080 down /bin/down",
+            "10.0.0.2:8080 down",
+            "quorum down /bin/qdown"
+        ]
+    );
+    assert_eq!(Rig::new(&web("")).balancer.stop().count(), 0);
+}
+
+#[test]
+fn the_sync_daemon_follows_its_instance() {
+    let text = "global_defs {\n lvs_sync_daemon eth0 VI_1\n lvs_timeouts tcp 60\n}\n\
+                vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n \
+                virtual_ipaddress {\n 10.1.0.100\n }\n}\n";
+    let mut rig = Rig::new(&config(text));
+    let roles = |rig: &Rig| {
+        rig.balancer
+            .table()
+            .daemons
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(roles(&rig), [SyncRole::Backup]);
+    let instance = "VI_1".into();
+    rig.balancer.on_role(&instance, Role::Master);
+    rig.drain();
+    assert_eq!(roles(&rig), [SyncRole::Master]);
+    rig.balancer.on_role(&instance, Role::Backup);
+    rig.drain();
+    assert_eq!((roles(&rig), rig.tables), (vec![SyncRole::Backup], 3));
+    let timeouts = rig.balancer.table().timeouts.unwrap();
+    assert_eq!(
+        (timeouts.tcp.get(), timeouts.udp),
+        (60, Timeouts::default().udp)
+    );
+}
+
+proptest! {
+    /// Whatever the checks say in whatever order: who is up is used, nobody else, and the table
+    /// depends on the last word of each check alone.
+    #[test]
+    fn the_table_depends_on_the_last_results_alone(
+        results in proptest::collection::vec((0..2_usize, any::<bool>()), 0..30),
+    ) {
+        let config = web("");
+        let mut rig = Rig::new(&config);
+        for (nth, up) in results {
+            rig.check(nth, if up { Health::Up } else { Health::Down });
+        }
+        let mut expected = SERVICE.to_owned();
+        for (health, line) in rig.checks.values().zip([ONE, TWO]) {
+            expected += if *health == Health::Up { line } else { "" };
+        }
+        prop_assert_eq!(rig.table(), expected);
+    }
+}
