@@ -92,6 +92,7 @@
 //! * [`PingProbe`]: ICMP echo, one socket for any number of servers;
 //! * [`FileProbe`]: a file on this machine is there, is young, holds a good number;
 //! * [`DnsProbe`] (feature `dns`): response code and records;
+//! * [`HttpProbe`] (feature `http`): a page's status, digest, text and JSON;
 //! * [`ScriptProbe`] (feature `script`): a program's exit code.
 //!
 //! [`Connect`] says how those that use the network get there. An error names the server and what
@@ -137,6 +138,8 @@ mod fleet;
 #[cfg(feature = "net")]
 mod handle;
 mod histogram;
+#[cfg(feature = "http")]
+mod http;
 mod outlier;
 #[cfg(feature = "net")]
 mod ping;
@@ -181,6 +184,11 @@ pub use fleet::{
 #[cfg(feature = "net")]
 pub use handle::{AskError, FleetEvent, FleetHandle};
 pub use histogram::Histogram;
+#[cfg(feature = "http")]
+pub use http::{
+    BodyDigest, BodyPattern, DigestError, HttpError, HttpExpect, HttpPage, HttpPageError,
+    HttpProbe, HttpProblem, HttpVersion, PatternOptions, StatusRange, StatusRangeError,
+};
 pub use outlier::{OutlierConfig, Outliers};
 #[cfg(feature = "net")]
 pub use ping::{PingError, PingProbe};

@@ -155,6 +155,10 @@ pub enum ProbeError {
     #[cfg(feature = "net")]
     #[error(transparent)]
     File(#[from] crate::FileError),
+    /// A web server did not answer as it should.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(#[from] crate::HttpError),
     /// No echo came.
     #[cfg(feature = "net")]
     #[error(transparent)]

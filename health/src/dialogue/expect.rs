@@ -34,6 +34,15 @@ pub struct PatternError {
     reason: String,
 }
 
+impl PatternError {
+    pub(crate) fn new(pattern: &str, error: &regex::Error) -> Self {
+        Self {
+            pattern: pattern.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+}
+
 impl Expect {
     /// Waits until what has come matches somewhere, and forgets it up to the end of the match.
     ///
@@ -153,10 +162,7 @@ fn regex(pattern: &str) -> Result<Regex, PatternError> {
     RegexBuilder::new(pattern)
         .unicode(false)
         .build()
-        .map_err(|error| PatternError {
-            pattern: pattern.to_owned(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| PatternError::new(pattern, &error))
 }
 
 #[cfg(test)]
