@@ -49,7 +49,8 @@ pub use linux::Linux;
 #[async_trait]
 pub trait Machine: Send + Sync {
     /// Reads a sysctl by its name, such as `net.ipv4.ip_forward`; `None` if there is none of that
-    /// name. Cancel safe.
+    /// name. A dot within the name of an interface is written as a slash
+    /// (`net.ipv4.conf.eth0/100.rp_filter`), as `sysctl` does. Cancel safe.
     ///
     /// # Errors
     /// It cannot be read.

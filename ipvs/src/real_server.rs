@@ -115,13 +115,20 @@ impl RealServer {
             if !is_end && (is_loopback || !everywhere) {
                 continue;
             }
-            let name = format!("net.ipv4.conf.{}.rp_filter", interface.name);
+            let name = reverse_path_of(interface.name);
             // The greater of both values holds; 1 is strict, 2 loose.
             let is_good = |value: &str| number(value).max(all) != 1;
             edits.extend(sysctl(machine, &name, "2", is_good).await?);
         }
         Ok(edits)
     }
+}
+
+/// The sysctl that says whether an interface takes packets whose answers would go elsewhere.
+pub(crate) fn reverse_path_of(interface: InterfaceName) -> String {
+    // A VLAN's name has a dot.
+    let interface = interface.to_string().replace('.', "/");
+    format!("net.ipv4.conf.{interface}.rp_filter")
 }
 
 /// The edit that a sysctl needs, if it is there and its value does not do.

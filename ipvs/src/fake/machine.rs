@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::{
     InterfaceName,
     machine::{self, Interface, MachineError, own_len},
+    real_server::reverse_path_of,
 };
 
 /// A machine in memory, as Linux starts: `lo` and `eth0` are up, tunnels come down with their
@@ -139,10 +140,10 @@ impl Eq for Machine {}
 
 impl State {
     fn add_interface(&mut self, name: &str, is_up: bool) {
-        let strict = format!("net.ipv4.conf.{name}.rp_filter");
-        self.sysctls.insert(strict, "0".to_owned());
+        let name = InterfaceName::new(name).expect("it is short and has no blanks");
+        self.sysctls.insert(reverse_path_of(name), "0".to_owned());
         self.interfaces.push(Interface {
-            name: InterfaceName::new(name).expect("it is short and has no blanks"),
+            name,
             is_up,
             addresses: Vec::new(),
         });

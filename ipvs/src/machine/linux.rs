@@ -134,7 +134,10 @@ impl Drop for Linux {
 #[async_trait]
 impl Machine for Linux {
     async fn sysctl(&self, name: &str) -> Result<Option<String>, MachineError> {
-        match fs::read_to_string(path(name)) {
+        let Some(path) = path(name) else {
+            return Ok(None);
+        };
+        match fs::read_to_string(path) {
             Ok(value) => Ok(Some(value.trim_end().to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(failed(format!("read the sysctl {name}"), source)),
@@ -142,7 +145,9 @@ impl Machine for Linux {
     }
 
     async fn set_sysctl(&self, name: &str, value: &str) -> Result<(), MachineError> {
-        fs::write(path(name), value)
+        path(name)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+            .and_then(|path| fs::write(path, value))
             .map_err(|source| failed(format!("set the sysctl {name} to {value}"), source))
     }
 
@@ -240,8 +245,15 @@ fn address_of(message: &AddressMessage) -> Option<IpAddr> {
     this_end.or(any_end)
 }
 
-fn path(sysctl: &str) -> PathBuf {
-    PathBuf::from("/proc/sys").join(sysctl.replace('.', "/"))
+/// Where a sysctl is: a dot leads one step down, a slash is a dot in a name. `None` for what leads
+/// elsewhere.
+fn path(sysctl: &str) -> Option<PathBuf> {
+    let mut path = PathBuf::from("/proc/sys");
+    for name in sysctl.split('.') {
+        let is_step = !name.is_empty() && name.bytes().any(|byte| byte != b'/');
+        path.push(is_step.then(|| name.replace('/', "."))?);
+    }
+    Some(path)
 }
 
 fn failed(action: String, source: io::Error) -> MachineError {
@@ -253,5 +265,27 @@ fn failed(action: String, source: io::Error) -> MachineError {
             source,
         },
         _ => MachineError::Failed { action, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real_server::reverse_path_of;
+
+    #[test]
+    fn a_sysctl_is_found_below_proc_sys_and_nowhere_else() {
+        let at = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(
+            path("net.ipv4.ip_forward"),
+            at("/proc/sys/net/ipv4/ip_forward")
+        );
+        assert_eq!(
+            path(&reverse_path_of("eth0.100".parse().unwrap())),
+            at("/proc/sys/net/ipv4/conf/eth0.100/rp_filter")
+        );
+        for elsewhere in ["", ".etc.passwd", "net..", "//.//.etc.passwd", "net./"] {
+            assert_eq!(path(elsewhere), None, "{elsewhere}");
+        }
     }
 }
