@@ -92,9 +92,7 @@ impl Drain {
         policy: DrainPolicy,
         now: Instant,
     ) -> Self {
-        let deadline_at = policy
-            .deadline
-            .and_then(|deadline| now.checked_add(deadline));
+        let deadline_at = policy.deadline_at(now);
         let mut drain = Self {
             service,
             destination,
@@ -127,6 +125,7 @@ impl Drain {
             DrainInput::Applied(outcome) => self.on_applied(outcome, now),
             DrainInput::Observed(state) => self.on_observed(state, now),
             DrainInput::Unobserved => self.on_unobserved(now),
+            DrainInput::Policy(policy) => self.on_policy(policy, now),
             DrainInput::Cancel => self.on_cancel(),
         }
     }
@@ -289,6 +288,16 @@ impl Drain {
         } = &mut self.state
         {
             *look = again;
+        }
+    }
+
+    fn on_policy(&mut self, policy: DrainPolicy, now: Instant) {
+        self.policy = policy;
+        match &mut self.state {
+            State::Quiescing { deadline_at, .. } | State::Watching { deadline_at, .. } => {
+                *deadline_at = policy.deadline_at(now);
+            }
+            State::Removing { .. } | State::Restoring { .. } | State::Finished => {}
         }
     }
 

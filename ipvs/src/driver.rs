@@ -139,6 +139,7 @@ impl Driver {
                 counts: drain.counts(),
             })
             .collect();
+        let refused = self.reconciler.refused().cloned().collect();
         let is_converged = self.reconciler.is_converged();
         self.published.send_if_modified(|status| {
             let before = status.clone();
@@ -147,6 +148,7 @@ impl Driver {
             }
             status.revision = self.revision;
             status.is_converged = is_converged;
+            status.refused = refused;
             status.leaving = leaving;
             *status != before
         });

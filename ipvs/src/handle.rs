@@ -42,7 +42,7 @@ pub struct TableStatus {
     pub is_converged: bool,
     /// Why it cannot be asked, while that is so.
     pub unreachable: Option<String>,
-    /// Changes that were refused since it was last as desired.
+    /// Changes that were refused and are tried again.
     pub refused: Vec<Refusal>,
     /// Destinations that are being drained.
     pub leaving: Vec<Leaving>,
@@ -63,15 +63,11 @@ pub struct Leaving {
 impl TableStatus {
     pub(crate) fn note(&mut self, event: &ReconcileEvent) {
         match event {
-            ReconcileEvent::Refused(refusal) => {
-                self.refused
-                    .retain(|earlier| earlier.change != refusal.change);
-                self.refused.push(refusal.clone());
-            }
             ReconcileEvent::Unreachable { because } => self.unreachable = Some(because.clone()),
             ReconcileEvent::Reachable => self.unreachable = None,
             ReconcileEvent::Drift(_)
             | ReconcileEvent::Converged
+            | ReconcileEvent::Refused(_)
             | ReconcileEvent::Draining { .. }
             | ReconcileEvent::Drained { .. } => {}
         }
@@ -110,8 +106,8 @@ impl TableHandle {
         self.send(Command::Input(ReconcileInput::Look));
     }
 
-    /// Waits until the table is as desired, but for what is refused and what is being drained.
-    /// Cancel safe.
+    /// Waits until the table is as desired, but for what is refused and what is being drained: for
+    /// ever if nothing is ever [`set`](Self::set), or the kernel never answers. Cancel safe.
     ///
     /// # Errors
     /// The table is kept no more.
@@ -138,7 +134,7 @@ impl TableHandle {
     }
 
     /// Ends, and waits until that is done; with [`Shutdown::Remove`] that is when the table is free
-    /// of what was ours, so bound it in time. Cancel safe: a dropped call ends it nevertheless.
+    /// of what was ours, but for what the kernel refuses to remove, so bound it in time. Cancel safe: a dropped call ends it nevertheless.
     pub async fn shutdown(self, how: Shutdown) {
         self.send(Command::End(how));
         self.commands.closed().await;

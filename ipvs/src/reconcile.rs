@@ -2,16 +2,17 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, VecDeque},
-    time::Instant,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::{Duration, Instant},
 };
 
 use crate::{
-    Change, ChangeOutcome, Drain, DrainEnd, DrainInput, DrainOutput, Endpoint, Ownership, Refusal,
-    RefusalReason, ServiceKey, Snapshot, Table, plan, plan_owned,
+    Change, ChangeOutcome, Drain, DrainInput, Endpoint, Ownership, Refusal, RefusalReason,
+    ServiceKey, Snapshot, Table, plan, plan_owned,
 };
 
 mod holds;
+mod leave;
 mod types;
 
 pub use types::{Claim, ReconcileEvent, ReconcileInput, ReconcileOutput, ReconcilePolicy, Removal};
@@ -29,11 +30,13 @@ use holds::{Holds, Subject};
 ///
 /// Changes are planned from what the kernel is known to have; it is read at the start, every
 /// [`ReconcilePolicy::interval`], while destinations are drained, and whenever an answer was not
-/// the expected one. What is refused is tried again later and later.
+/// the expected one. What is refused is tried again later and later. Until it is told what is
+/// desired, the table is read and nothing in it is changed.
 #[derive(Debug)]
 pub struct Reconciler {
     policy: ReconcilePolicy,
-    desired: Table,
+    /// What is desired, once that is told.
+    desired: Option<Table>,
     removal: Removal,
     owned: Ownership,
     /// What the kernel has, as far as is known.
@@ -54,6 +57,9 @@ pub struct Reconciler {
     holds: Holds,
     outputs: VecDeque<ReconcileOutput>,
 }
+
+/// The shortest time between looks, and before something is tried again.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 enum State {
@@ -76,8 +82,11 @@ impl Reconciler {
     pub fn new(policy: ReconcilePolicy, owned: Ownership, now: Instant) -> Self {
         let mut reconciler = Self {
             holds: Holds::new(&policy),
-            policy,
-            desired: Table::default(),
+            policy: ReconcilePolicy {
+                interval: policy.interval.max(SHORTEST),
+                ..policy
+            },
+            desired: None,
             removal: Removal::AtOnce,
             owned,
             known: None,
@@ -94,10 +103,15 @@ impl Reconciler {
         reconciler
     }
 
-    /// What is desired.
+    /// What is desired; `None` until that is told.
     #[must_use]
-    pub const fn desired(&self) -> &Table {
-        &self.desired
+    pub const fn desired(&self) -> Option<&Table> {
+        self.desired.as_ref()
+    }
+
+    /// What the kernel refused when it was last asked for it, and is tried again.
+    pub fn refused(&self) -> impl Iterator<Item = &Refusal> {
+        self.holds.refusals()
     }
 
     /// Whether the table was as desired when it was last compared, but for what is refused and what
@@ -117,7 +131,7 @@ impl Reconciler {
     pub fn handle(&mut self, input: ReconcileInput, now: Instant) {
         match input {
             ReconcileInput::Timeout => self.on_timeout(now),
-            ReconcileInput::Desired { table, removal } => self.on_desired(table, removal),
+            ReconcileInput::Desired { table, removal } => self.on_desired(table, removal, now),
             ReconcileInput::Look => self.look = true,
             ReconcileInput::Read(snapshot) => self.on_read(&snapshot, now),
             ReconcileInput::NotRead { because } => {
@@ -166,25 +180,20 @@ impl Reconciler {
         }
     }
 
-    fn on_desired(&mut self, table: Table, removal: Removal) {
+    fn on_desired(&mut self, table: Table, removal: Removal, now: Instant) {
         self.owned.extend(&table);
-        let is_wanted = |(service, destination): &(ServiceKey, Endpoint)| {
-            let service = table.services.get(service);
-            service.is_some_and(|service| service.destinations.contains_key(destination))
-        };
-        let leaving = std::mem::take(&mut self.leaving);
-        let (stay, leave) = leaving.into_iter().partition(|(key, _)| is_wanted(key));
-        self.leaving = leave;
-        let stay: BTreeMap<_, Drain> = stay;
-        for (service, destination) in stay.into_keys() {
-            self.tell_drained(service, destination, DrainEnd::Cancelled);
+        self.stay_if_desired(&table);
+        if removal != self.removal {
+            self.removal = removal;
+            self.hurry(now);
+            self.may_differ = true;
         }
-        self.may_differ |= table != self.desired || removal != self.removal;
-        if table != self.desired {
-            self.holds.forget();
+        if self.desired.as_ref() != Some(&table) {
+            self.desired = Some(table);
+            self.holds.retry();
             self.converged = false;
+            self.may_differ = true;
         }
-        (self.desired, self.removal) = (table, removal);
     }
 
     fn on_read(&mut self, snapshot: &Snapshot, now: Instant) {
@@ -195,17 +204,14 @@ impl Reconciler {
             self.tell(ReconcileEvent::Reachable);
         }
         self.state = State::Idle;
-        self.read_at = now + self.policy.interval;
+        self.read_at = after(now, self.policy.interval);
         let was_right = self.converged;
         self.known = Some(snapshot.table());
         self.may_differ = true;
-        for ((service, destination), drain) in &mut self.leaving {
-            let service = snapshot.service(service);
-            let seen = service.and_then(|service| service.destination(destination));
-            drain.handle(DrainInput::Observed(seen.copied()), now);
-        }
+        self.observe(snapshot, now);
         if was_right {
-            let drift = self.differences();
+            let mut drift = self.differences();
+            drift.retain(|change| !self.waits(change));
             if !drift.is_empty() {
                 self.converged = false;
                 self.tell(ReconcileEvent::Drift(drift));
@@ -234,20 +240,22 @@ impl Reconciler {
             let Asked { change, is_drain } = asked;
             match &outcome {
                 ChangeOutcome::Done => {
-                    self.holds.done(Subject::of(&change));
+                    // A drain that begins well may end with a refusal all the same.
+                    if !is_drain || matches!(change, Change::RemoveDestination { .. }) {
+                        self.holds.done(Subject::of(&change));
+                    }
                     let applied = self.known.as_mut().map(|known| known.apply(&change));
                     if !matches!(applied, Some(Ok(()))) {
-                        self.known = None;
+                        self.forget(now);
                     }
                 }
-                // What is known of it is not what is there.
                 ChangeOutcome::Refused(refusal) => {
-                    self.look = true;
+                    self.forget(now);
                     if !is_drain && !self.follows(refusal) {
                         self.on_refused(refusal, now);
                     }
                 }
-                ChangeOutcome::Unanswered => self.known = None,
+                ChangeOutcome::Unanswered => self.forget(now),
             }
             if is_drain
                 && let Some(key) = Subject::of(&change).destination()
@@ -260,8 +268,7 @@ impl Reconciler {
     }
 
     fn on_refused(&mut self, refusal: &Refusal, now: Instant) {
-        let subject = Subject::of(&refusal.change);
-        if self.holds.refused(subject, refusal, now) {
+        if self.holds.refused(refusal, now) {
             self.tell(ReconcileEvent::Refused(refusal.clone()));
         }
     }
@@ -274,12 +281,18 @@ impl Reconciler {
                 .is_some_and(|(service, _)| self.holds.holds(Subject::Service(service)))
     }
 
+    /// What is known is not what is there: it is read before anything else is planned.
+    fn forget(&mut self, now: Instant) {
+        self.known = None;
+        self.read_at = now;
+    }
+
     /// The kernel could not be asked: later, then.
     fn on_trouble(&mut self, because: String, now: Instant) {
         self.known = None;
         self.converged = false;
         self.state = State::Idle;
-        self.read_at = now + self.holds.trouble();
+        self.read_at = after(now, self.holds.trouble());
         if !std::mem::replace(&mut self.told_unreachable, true) {
             self.tell(ReconcileEvent::Unreachable { because });
         }
@@ -297,24 +310,28 @@ impl Reconciler {
             return;
         }
         self.begin_drains(now);
-        let mut asked = self.poll_drains(now);
-        if std::mem::take(&mut self.may_differ) {
-            let differences = self.differences().into_iter();
-            asked.extend(differences.map(|change| Asked {
-                change,
-                is_drain: false,
-            }));
-        }
+        let leaving = self.poll_drains(now);
+        let compares = std::mem::take(&mut self.may_differ) && self.desired.is_some();
+        let mut asked = match compares {
+            true => self.compare(),
+            false => Vec::new(),
+        };
+        // Who comes is there before who leaves loses its weight. Daemons still start last.
+        let starts = |asked: &Asked| matches!(asked.change, Change::StartDaemon(_));
+        let place = asked.iter().position(starts).unwrap_or(asked.len());
+        asked.splice(place..place, leaving);
         if !asked.is_empty() {
             let changes = asked.iter().map(|asked| asked.change).collect();
             self.state = State::Applying(asked);
             self.outputs.push_back(ReconcileOutput::Apply(changes));
         } else if std::mem::take(&mut self.look) || self.read_at <= now {
             self.read();
-        } else if !std::mem::replace(&mut self.converged, true) {
-            self.holds.calm();
+        } else if compares {
             self.disown();
-            self.tell(ReconcileEvent::Converged);
+            if !std::mem::replace(&mut self.converged, true) {
+                self.holds.calm();
+                self.tell(ReconcileEvent::Converged);
+            }
         }
     }
 
@@ -323,31 +340,53 @@ impl Reconciler {
         self.outputs.push_back(ReconcileOutput::Read);
     }
 
-    /// What has to be changed, but for what leaves and what was refused just now.
+    /// What is to be changed now. Of what is no longer different no refusal is remembered.
+    fn compare(&mut self) -> Vec<Asked> {
+        let mut changes = self.differences();
+        let subjects: BTreeSet<_> = changes.iter().map(Subject::of).collect();
+        let leaving = &self.leaving;
+        self.holds.retain(|subject| {
+            let leaves = subject
+                .destination()
+                .is_some_and(|key| leaving.contains_key(&key));
+            leaves || subjects.contains(&subject)
+        });
+        changes.retain(|change| !self.waits(change));
+        let asked = |change| Asked {
+            change,
+            is_drain: false,
+        };
+        changes.into_iter().map(asked).collect()
+    }
+
+    /// What has to be changed, but for what leaves.
     fn differences(&self) -> Vec<Change> {
-        let Some(known) = &self.known else {
+        let (Some(known), Some(desired)) = (&self.known, &self.desired) else {
             return Vec::new();
         };
-        let target = self.target(known);
-        let mut changes = match self.policy.claim {
+        let target = self.target(known, desired);
+        match self.policy.claim {
             Claim::Own => plan_owned(known, &target, &self.owned),
             Claim::Whole => plan(known, &target),
+        }
+    }
+
+    /// Whether it was refused just now, or its service was, which is not there.
+    fn waits(&self, change: &Change) -> bool {
+        let subject = Subject::of(change);
+        let is_missing = |service: &ServiceKey| {
+            let known = self.known.as_ref();
+            !known.is_some_and(|known| known.services.contains_key(service))
         };
-        // What a service that could not be added lacks waits with it.
-        let is_missing = |service: &ServiceKey| !known.services.contains_key(service);
-        changes.retain(|change| {
-            let subject = Subject::of(change);
-            let waits_for_service = subject.destination().is_some_and(|(service, _)| {
-                is_missing(&service) && self.holds.holds(Subject::Service(service))
-            });
-            !waits_for_service && !self.holds.holds(subject)
+        let waits_for_service = subject.destination().is_some_and(|(service, _)| {
+            is_missing(&service) && self.holds.holds(Subject::Service(service))
         });
-        changes
+        waits_for_service || self.holds.holds(subject)
     }
 
     /// What is desired, and what leaves as it is.
-    fn target(&self, known: &Table) -> Cow<'_, Table> {
-        let mut target = Cow::Borrowed(&self.desired);
+    fn target<'a>(&self, known: &Table, desired: &'a Table) -> Cow<'a, Table> {
+        let mut target = Cow::Borrowed(desired);
         for (service, destination) in self.leaving.keys() {
             let Some(present) = known.services.get(service) else {
                 continue;
@@ -375,83 +414,19 @@ impl Reconciler {
             owned
                 .daemons
                 .retain(|role| known.daemons.contains_key(role));
-            owned.extend(&self.desired);
+            self.desired
+                .iter()
+                .for_each(|desired| owned.extend(desired));
         }
-    }
-
-    /// Destinations of ours that are not desired are drained, where that is how they are to go.
-    fn begin_drains(&mut self, now: Instant) {
-        let (Removal::Drain(policy), true, Some(known)) =
-            (self.removal, self.may_differ, &self.known)
-        else {
-            return;
-        };
-        let is_ours = |service: &ServiceKey| {
-            self.policy.claim == Claim::Whole || self.owned.services.contains(service)
-        };
-        for (key, service) in known.services.iter().filter(|(key, _)| is_ours(key)) {
-            let desired = self.desired.services.get(key);
-            for (destination, settings) in &service.destinations {
-                let wanted = desired.is_some_and(|it| it.destinations.contains_key(destination));
-                let held = self.holds.holds(Subject::Destination(*key, *destination));
-                if !wanted && !held {
-                    let begun = || Drain::new(*key, *destination, *settings, policy, now);
-                    self.leaving
-                        .entry((*key, *destination))
-                        .or_insert_with(begun);
-                }
-            }
-        }
-    }
-
-    /// What drains want done. One that was refused is left for the plan, which removes it later.
-    fn poll_drains(&mut self, now: Instant) -> Vec<Asked> {
-        let (mut asked, mut ended) = (Vec::new(), Vec::new());
-        for ((service, destination), drain) in &mut self.leaving {
-            while let Some(output) = drain.poll_output() {
-                match output {
-                    DrainOutput::Apply(change) => asked.push(Asked {
-                        change,
-                        is_drain: true,
-                    }),
-                    DrainOutput::Observe => self.look = true,
-                    DrainOutput::Waiting(counts) => {
-                        let event = ReconcileEvent::Draining {
-                            service: *service,
-                            destination: *destination,
-                            counts,
-                        };
-                        self.outputs.push_back(ReconcileOutput::Event(event));
-                    }
-                    DrainOutput::Finished(end) => ended.push((*service, *destination, end)),
-                }
-            }
-        }
-        for (service, destination, end) in ended {
-            self.leaving.remove(&(service, destination));
-            self.may_differ = true;
-            if let DrainEnd::Refused(refusal) = &end {
-                let subject = Subject::Destination(service, destination);
-                self.holds.refused(subject, refusal, now);
-            }
-            self.tell_drained(service, destination, end);
-        }
-        asked
-    }
-
-    fn each_drain(&mut self, work: impl FnMut(&mut Drain)) {
-        self.leaving.values_mut().for_each(work);
-    }
-
-    fn tell_drained(&mut self, service: ServiceKey, destination: Endpoint, end: DrainEnd) {
-        self.tell(ReconcileEvent::Drained {
-            service,
-            destination,
-            end,
-        });
     }
 
     fn tell(&mut self, event: ReconcileEvent) {
         self.outputs.push_back(ReconcileOutput::Event(event));
     }
+}
+
+/// A time after another; a year later if it is too far away to be told.
+fn after(now: Instant, span: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    now.checked_add(span).unwrap_or_else(|| now + YEAR)
 }

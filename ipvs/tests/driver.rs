@@ -90,6 +90,40 @@ async fn a_shutdown_can_wait_for_connections() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shutdown_at_once_does_not_wait_for_who_was_to_be_waited_for() {
+    let kernel = Kernel::new();
+    let table = keep(Arc::new(kernel.clone()));
+    let waits = Removal::Drain(DrainPolicy::default());
+    table.set(web(), waits);
+    table.settled().await.unwrap();
+    let (service, destination) = server();
+    let counts = Counts {
+        active: 1,
+        ..Counts::ZERO
+    };
+    assert!(kernel.set_counts(service, destination, counts));
+    table.set(Table::default(), waits);
+    sleep(60 * SECOND).await;
+    assert_eq!(services(&kernel).await, 1);
+    let shutdown = table.shutdown(Shutdown::Remove(Removal::AtOnce));
+    timeout(10 * SECOND, shutdown).await.unwrap();
+    assert_eq!(services(&kernel).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_lists_what_is_refused_for_as_long_as_it_is() {
+    let kernel = Kernel::new();
+    kernel.unload("rr".parse().unwrap());
+    let table = keep(Arc::new(kernel.clone()));
+    table.set(web(), Removal::AtOnce);
+    let status = table.settled().await.unwrap();
+    assert_eq!(status.refused.len(), 1);
+    table.set(Table::default(), Removal::AtOnce);
+    let status = table.settled().await.unwrap();
+    assert_eq!(status.refused, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backend_that_fails_is_told_and_asked_again_and_commands_are_taken_meanwhile() {
     let mut backend = MockIpvsBackend::new();
     backend.expect_snapshot().times(2).returning(|| {

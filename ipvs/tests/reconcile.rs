@@ -357,6 +357,143 @@ fn a_service_that_goes_waits_for_those_who_leave() {
     assert_eq!(rig.table().services.len(), 0);
 }
 
+#[test]
+fn nothing_is_removed_before_it_is_told_what_is_desired() {
+    let kernel = Kernel::new();
+    for change in ipvs::plan(&Table::default(), &table(WEB)) {
+        kernel.change(change).unwrap();
+    }
+    for claim in [Claim::Own, Claim::Whole] {
+        let mut policy = ReconcilePolicy::default();
+        policy.claim = claim;
+        let mut rig = Rig::with(kernel.clone(), Ownership::of(&table(WEB)), policy);
+        rig.run(120 * SECOND);
+        assert_eq!(rig.table().services, table(WEB).services);
+        assert_eq!(rig.take_events(), []);
+        assert!(!rig.reconciler.is_converged());
+    }
+}
+
+#[test]
+fn a_new_server_is_there_before_the_one_that_leaves_loses_its_weight() {
+    let mut rig = Rig::new(Kernel::new(), Ownership::default());
+    let one = "-A -t 10.1.0.100:80 -s rr\n-a -t 10.1.0.100:80 -r 10.0.0.1:80 -g -w 1\n";
+    rig.desire(&table(one), drain());
+    rig.take_changes();
+    rig.desire(&table(&one.replace("10.0.0.1", "10.0.0.2")), drain());
+    let changes = rig.take_changes();
+    assert!(
+        matches!(
+            changes[..],
+            [
+                Change::AddDestination { .. },
+                Change::SetDestination { .. },
+                Change::RemoveDestination { .. }
+            ]
+        ),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn who_leaves_goes_at_once_when_that_is_asked_for_meanwhile() {
+    let mut policy = DrainPolicy::default();
+    policy.interval = 10 * SECOND;
+    let mut rig = leaving();
+    let without = rig.reconciler.desired().unwrap().clone();
+    rig.desire(&without, Removal::Drain(policy));
+    rig.run(200 * SECOND);
+    assert_eq!(ends(&mut rig), [], "the new policy has no deadline");
+    rig.desire(&without, Removal::AtOnce);
+    rig.run(SECOND);
+    let left = Counts {
+        active: 2,
+        ..Counts::ZERO
+    };
+    assert_eq!(ends(&mut rig), [DrainEnd::Removed { left }]);
+    assert_eq!(rig.table().services, without.services);
+}
+
+#[test]
+fn who_was_removed_by_somebody_else_is_not_removed_again() {
+    let mut rig = leaving();
+    let (service, destination) = web();
+    rig.take_events();
+    rig.take_changes();
+    let removed = Change::RemoveDestination {
+        service,
+        destination,
+    };
+    rig.kernel.change(removed).unwrap();
+    rig.take_changes();
+    // Without a look between.
+    rig.now += 100 * SECOND;
+    rig.handle(ReconcileInput::Timeout);
+    assert_eq!(rig.take_changes(), [removed]);
+    assert!(matches!(ends(&mut rig)[..], [DrainEnd::Removed { .. }]));
+    rig.run(60 * SECOND);
+    assert_eq!(rig.take_changes(), []);
+    assert_eq!(rig.reconciler.refused().count(), 0);
+}
+
+#[test]
+fn what_somebody_else_set_up_after_ours_had_gone_is_a_strangers() {
+    let mut rig = leaving();
+    let (service, destination) = web();
+    rig.desire(&Table::default(), drain());
+    rig.kernel.set_counts(service, destination, Counts::ZERO);
+    rig.run(10 * SECOND);
+    assert_eq!(rig.table().services.len(), 0);
+    for change in ipvs::plan(&Table::default(), &table(WEB)) {
+        rig.kernel.change(change).unwrap();
+    }
+    rig.run(120 * SECOND);
+    assert_eq!(rig.table().services, table(WEB).services);
+}
+
+#[test]
+fn what_is_refused_no_longer_is_not_listed_any_more() {
+    let kernel = Kernel::new();
+    kernel.unload("sed".parse().unwrap());
+    let mut rig = Rig::new(kernel, Ownership::default());
+    let text = format!("{WEB}-A -t 10.1.0.101:80 -s sed\n");
+    rig.desire(&table(&text), Removal::AtOnce);
+    rig.run(10 * SECOND);
+    assert_eq!(rig.reconciler.refused().count(), 1);
+    assert_eq!(rig.take_events().len(), 2);
+    // Another weight is no reason to tell it again.
+    let lighter = text.replace("10.0.0.2:80 -g -w 1", "10.0.0.2:80 -g -w 9");
+    rig.desire(&table(&lighter), Removal::AtOnce);
+    assert_eq!(rig.take_events(), [ReconcileEvent::Converged]);
+    assert_eq!(rig.reconciler.refused().count(), 1);
+    // Somebody else sets up what it could not.
+    let service = ServiceKey::tcp("10.1.0.101:80".parse().unwrap());
+    let mut settings = table(&text).services[&service].settings;
+    settings.scheduler = "rr".parse().unwrap();
+    rig.kernel
+        .change(Change::AddService { service, settings })
+        .unwrap();
+    let there = text.replace("sed", "rr");
+    rig.desire(&table(&there), Removal::AtOnce);
+    assert_eq!(rig.reconciler.refused().count(), 0);
+}
+
+#[test]
+fn no_span_of_time_is_too_long_or_too_short() {
+    for span in [Duration::ZERO, Duration::MAX] {
+        let kernel = Kernel::new();
+        kernel.unload("sed".parse().unwrap());
+        kernel.inject(Fault::HalfDump { rows: 0 });
+        let mut policy = ReconcilePolicy::default();
+        (policy.interval, policy.shortest_retry, policy.longest_retry) = (span, span, span);
+        let mut rig = Rig::with(kernel, Ownership::default(), policy);
+        rig.drain();
+        rig.handle(ReconcileInput::Timeout);
+        rig.desire(&table("-A -t 10.1.0.101:80 -s sed\n"), Removal::AtOnce);
+        rig.run(Duration::from_millis(20));
+    }
+}
+
 /// Tables near each other.
 fn tables() -> impl Strategy<Value = Table> {
     let service = (
@@ -416,9 +553,8 @@ fn nth(rig: &Rig, which: usize) -> Option<(ServiceKey, Endpoint)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever fails and whoever meddles: strangers are never touched, nobody is removed with
-    /// connections before the deadline of its drain, and once all is quiet the table is right and
-    /// nothing more is asked for.
+    /// Whatever fails and whoever meddles: strangers are never touched, and once all is quiet the
+    /// table is right and nothing more is asked for.
     #[test]
     fn it_converges_once_faults_stop(steps in collection::vec(steps(), 1..25)) {
         let strange = table("-A -t 10.9.9.9:99 -s rr\n-a -t 10.9.9.9:99 -r 10.0.0.9:99 -g -w 1\n");
@@ -428,6 +564,7 @@ proptest! {
         }
         let mut rig = Rig::new(kernel, Ownership::default());
         let mut desired = Table::default();
+        rig.desire(&desired, Removal::AtOnce);
         for step in steps {
             match step {
                 Step::Desire(table, drains) => {

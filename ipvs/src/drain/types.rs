@@ -1,6 +1,6 @@
 //! What a drain is told, what it says, and when it is over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(doc)]
 use super::Drain;
@@ -26,6 +26,22 @@ impl Default for DrainPolicy {
             deadline: None,
             wait_for: WaitFor::Everything,
         }
+    }
+}
+
+impl DrainPolicy {
+    /// Waits for nothing.
+    #[must_use]
+    pub fn at_once() -> Self {
+        Self {
+            deadline: Some(Duration::ZERO),
+            ..Self::default()
+        }
+    }
+
+    /// When nothing is waited for any more, if it begins now; `None` for never.
+    pub(super) fn deadline_at(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.deadline?)
     }
 }
 
@@ -65,6 +81,8 @@ pub enum DrainInput {
     Observed(Option<DestinationState>),
     /// The table could not be read: it is tried again.
     Unobserved,
+    /// It is waited for otherwise from now on. A deadline counts from now.
+    Policy(DrainPolicy),
     /// The destination shall stay after all: it gets back how it was set up before, unless it is
     /// being removed already.
     Cancel,

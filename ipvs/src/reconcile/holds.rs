@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::ReconcilePolicy;
-use crate::{Change, Endpoint, Refusal, RefusalReason, ServiceKey, SyncRole};
+use super::{ReconcilePolicy, SHORTEST, after};
+use crate::{Change, Endpoint, Refusal, ServiceKey, SyncRole};
 
 /// What a change is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ pub(super) struct Holds {
 
 #[derive(Debug)]
 struct Hold {
-    reason: RefusalReason,
+    refusal: Refusal,
     wait: Duration,
     /// `None` once it is tried again.
     until: Option<Instant>,
@@ -73,7 +73,7 @@ struct Hold {
 
 impl Holds {
     pub(super) fn new(policy: &ReconcilePolicy) -> Self {
-        let shortest = policy.shortest_retry.max(Duration::from_millis(1));
+        let shortest = policy.shortest_retry.max(SHORTEST);
         Self {
             shortest,
             longest: policy.longest_retry.max(shortest),
@@ -83,16 +83,17 @@ impl Holds {
     }
 
     /// Notes a refusal. Tells whether it is news.
-    pub(super) fn refused(&mut self, subject: Subject, refusal: &Refusal, now: Instant) -> bool {
+    pub(super) fn refused(&mut self, refusal: &Refusal, now: Instant) -> bool {
+        let subject = Subject::of(&refusal.change);
         let earlier = self.refused.get(&subject);
-        let is_news = earlier.is_none_or(|earlier| earlier.reason != refusal.reason);
+        let is_news = earlier.is_none_or(|earlier| earlier.refusal != *refusal);
         let wait = earlier.map_or(self.shortest, |earlier| {
             earlier.wait.saturating_mul(2).min(self.longest)
         });
         let hold = Hold {
-            reason: refusal.reason.clone(),
+            refusal: refusal.clone(),
             wait,
-            until: Some(now + wait),
+            until: Some(after(now, wait)),
         };
         self.refused.insert(subject, hold);
         is_news
@@ -103,9 +104,21 @@ impl Holds {
         self.refused.remove(&subject);
     }
 
+    /// Forgets all but what is about some subjects.
+    pub(super) fn retain(&mut self, keep: impl Fn(Subject) -> bool) {
+        self.refused.retain(|subject, _| keep(*subject));
+    }
+
     /// Everything may be tried at once, because something else is asked for.
-    pub(super) fn forget(&mut self) {
-        self.refused.clear();
+    pub(super) fn retry(&mut self) {
+        for hold in self.refused.values_mut() {
+            hold.until = None;
+        }
+    }
+
+    /// What was refused and not done since.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+        self.refused.values().map(|hold| &hold.refusal)
     }
 
     /// Whether changes of it are to wait.

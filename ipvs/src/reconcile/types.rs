@@ -13,9 +13,10 @@ use crate::{
 pub struct ReconcilePolicy {
     /// Whose the table is. Default: others have services in it too.
     pub claim: Claim,
-    /// Time between looks at a table that is right, for drift. Default: 30 s.
+    /// Time between looks at a table that is right, for drift; at least 1 ms. Default: 30 s.
     pub interval: Duration,
-    /// Time before what failed is tried again; it doubles with each failure. Default: 1 s.
+    /// Time before what failed is tried again, at least 1 ms; it doubles with each failure.
+    /// Default: 1 s.
     pub shortest_retry: Duration,
     /// The longest that this time becomes. Default: 60 s.
     pub longest_retry: Duration,
@@ -66,7 +67,7 @@ pub enum ReconcileInput {
     Desired {
         /// The table.
         table: Table,
-        /// How destinations go that are not in it.
+        /// How destinations go that are not in it, also those that are on their way already.
         removal: Removal,
     },
     /// Somebody says that the table has changed: it is read at once.
@@ -80,7 +81,7 @@ pub enum ReconcileInput {
     },
     /// What became of a [`ReconcileOutput::Apply`], in the order of its changes.
     Applied(Vec<ChangeOutcome>),
-    /// None of the changes could be asked for.
+    /// The changes could not be asked for, or it is not known what became of them.
     NotApplied {
         /// Why, for people.
         because: String,
@@ -107,7 +108,7 @@ pub enum ReconcileEvent {
     Drift(Vec<Change>),
     /// The table is as desired, but for what is refused and what is being drained.
     Converged,
-    /// The kernel refuses a change. It is tried again later; told once for each reason.
+    /// The kernel refuses a change. It is tried again later; told once for each change and reason.
     Refused(Refusal),
     /// The kernel cannot be asked. That is tried again later; told once.
     Unreachable {
