@@ -8,11 +8,15 @@ mod pattern;
 mod status;
 mod wire;
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use async_trait::async_trait;
-use http_body_util::BodyExt;
-use hyper::{Response, body::Incoming, http::uri::Scheme};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    http::uri::Scheme,
+};
 
 pub use self::{
     digest::{BodyDigest, DigestError},
@@ -23,7 +27,9 @@ pub use self::{
     status::{StatusRange, StatusRangeError},
 };
 use self::{error::of_hyper, wire::Stream};
-use crate::{Connect, HealthProbe, ProbeError, Success, Target};
+use crate::{Connect, HealthProbe, ProbeError, Success, Target, connect::while_talking};
+#[cfg(feature = "tls")]
+use crate::{Tls, TlsError, TlsProblem, tls::Closing};
 
 /// Asks a web server for a page: keepalived's `HTTP_GET`, and `SSL_GET` with TLS.
 ///
@@ -46,6 +52,8 @@ pub struct HttpProbe {
     connect: Connect,
     version: HttpVersion,
     pages: Vec<HttpPage>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 /// How a web server is spoken to. Which version it answers with is its own affair, except for
@@ -82,6 +90,8 @@ impl HttpProbe {
             connect,
             version: HttpVersion::default(),
             pages: vec![page],
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -99,6 +109,16 @@ impl HttpProbe {
         self
     }
 
+    /// The same by TLS: HTTPS. Its certificate must be for the virtual host of the page, or else
+    /// for the address connected to, unless [`TlsOptions::name`](crate::TlsOptions::name) says
+    /// otherwise.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     async fn ask(&self, target: &Target) -> Result<Success, ProbeError> {
         let address = self.connect.destination(target);
         let step = usize::try_from(target.step).unwrap_or(usize::MAX);
@@ -110,29 +130,82 @@ impl HttpProbe {
                 pages: self.pages.len(),
             }),
         })?;
-        let stream: Stream = Box::new(self.connect.tcp(target).await?);
-        self.ask_for(page, stream, address)
+        let (stream, scheme, warning) = self.open(page, target, address).await?;
+        let request = page.request(address, self.version, scheme);
+        let asked = async { self.ask_for(page, stream, request?).await };
+        asked
             .await
             .map_err(|failure| self.explain(failure, page, address))?;
-        Ok(Success::default())
+        Ok(Success {
+            warning,
+            ..Success::default()
+        })
+    }
+
+    /// A connection on which a page can be asked for, and what should be looked after soon.
+    async fn open(
+        &self,
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(unused_variables, reason = "its name is for TLS")
+        )]
+        page: &HttpPage,
+        target: &Target,
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(unused_variables, reason = "for errors of TLS")
+        )]
+        address: SocketAddr,
+    ) -> Result<(Stream, Scheme, Option<String>), ProbeError> {
+        let stream = self.connect.tcp(target).await?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let ip = address.ip().to_string();
+            let name = page.host_name().unwrap_or(&ip);
+            let protocols: &[&[u8]] = match self.version {
+                HttpVersion::V1_0 | HttpVersion::V1_0Close => &[],
+                HttpVersion::V1_1 => &[b"http/1.1"],
+                HttpVersion::V2 => &[crate::tls::HTTP_2],
+            };
+            let (stream, warning) = tls.wrap(stream, address, name, protocols).await?;
+            if self.version == HttpVersion::V2
+                && stream.get_ref().1.alpn_protocol() != Some(crate::tls::HTTP_2)
+            {
+                let problem = Box::new(TlsProblem::NoHttp2);
+                return Err(TlsError { address, problem }.into());
+            }
+            let strict = page.wants_closure() && self.version != HttpVersion::V2;
+            let stream: Stream = Box::new(Closing::new(stream, strict));
+            return Ok((stream, Scheme::HTTPS, warning));
+        }
+        Ok((Box::new(stream), Scheme::HTTP, None))
     }
 
     async fn ask_for(
         &self,
         page: &HttpPage,
         stream: Stream,
-        address: SocketAddr,
+        request: Request<Full<Bytes>>,
     ) -> Result<(), Failure> {
-        let scheme = Scheme::HTTP;
-        let request = page.request(address, self.version, scheme)?;
         let judge = async |response| judge(response, page).await;
         match self.version {
             HttpVersion::V1_0 | HttpVersion::V1_0Close | HttpVersion::V1_1 => {
-                wire::by_http1(stream, request, judge).await?;
+                let ((), mut stream) = wire::by_http1(stream, request, judge).await?;
+                if page.wants_closure() && self.has_tls() {
+                    let rest = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                    rest.map_err(Failure::Closing)?;
+                }
             }
             HttpVersion::V2 => wire::by_http2(stream, request, judge).await?,
         }
         Ok(())
+    }
+
+    const fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     fn explain(&self, failure: Failure, page: &HttpPage, address: SocketAddr) -> ProbeError {
@@ -144,6 +217,13 @@ impl HttpProbe {
                     doing: "sending a page",
                     limit,
                 };
+            }
+            Failure::Closing(error) => {
+                #[cfg(feature = "tls")]
+                if let Some(error) = crate::tls::after_handshake(address, &error) {
+                    return error;
+                }
+                return while_talking(address, "waiting for its closure", error);
             }
             Failure::Hyper(doing, error) => match of_hyper(address, doing, &error) {
                 Ok(error) => return error,
@@ -167,8 +247,12 @@ impl HttpProbe {
 /// Why a page was not good.
 enum Failure {
     Problem(HttpProblem),
-    TooLong { limit: usize },
+    TooLong {
+        limit: usize,
+    },
     Hyper(&'static str, hyper::Error),
+    /// The page was good, but not the end of the connection.
+    Closing(io::Error),
 }
 
 impl From<HttpProblem> for Failure {

@@ -93,7 +93,8 @@
 //! * [`FileProbe`]: a file on this machine is there, is young, holds a good number;
 //! * [`DnsProbe`] (feature `dns`): response code and records;
 //! * [`HttpProbe`] (feature `http`): a page's status, digest, text and JSON;
-//! * [`ScriptProbe`] (feature `script`): a program's exit code.
+//! * [`ScriptProbe`] (feature `script`): a program's exit code;
+//! * [`TlsProbe`] (feature `tls`): a certificate that is good, and will be for some time.
 //!
 //! [`Connect`] says how those that use the network get there. An error names the server and what
 //! was awaited of it; what is wrong with this machine is [`ProbeError::Local`].
@@ -156,6 +157,8 @@ mod smtp;
 mod sys;
 #[cfg(feature = "net")]
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "net")]
 mod udp;
 #[cfg(feature = "net")]
@@ -206,5 +209,9 @@ pub use slow_start::SlowStart;
 pub use smtp::{Hello, HelloError, SmtpProbe};
 #[cfg(feature = "net")]
 pub use tcp::TcpProbe;
+#[cfg(feature = "tls")]
+pub use tls::{
+    Tls, TlsError, TlsIdentity, TlsOptions, TlsOptionsError, TlsProbe, TlsProblem, ToldName,
+};
 #[cfg(feature = "net")]
 pub use udp::{BytePattern, HexError, Reply, UdpError, UdpProbe, parse_hex};

@@ -167,6 +167,10 @@ pub enum ProbeError {
     #[cfg(feature = "script")]
     #[error(transparent)]
     Script(#[from] crate::ScriptError),
+    /// TLS with a server did not work out.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::TlsError),
     /// The reply to a datagram is not what it should be.
     #[cfg(feature = "net")]
     #[error(transparent)]

@@ -150,6 +150,10 @@ pub(crate) fn of_hyper(
     error: &hyper::Error,
 ) -> Result<ProbeError, String> {
     if let Some(error) = cause(error) {
+        #[cfg(feature = "tls")]
+        if let Some(error) = crate::tls::after_handshake(address, error) {
+            return Ok(error);
+        }
         if let Some(number) = error.raw_os_error() {
             let error = io::Error::from_raw_os_error(number);
             return Ok(while_talking(address, doing, error));

@@ -25,6 +25,7 @@ pub struct HttpPage {
     host: Option<Authority>,
     headers: HeaderMap,
     expect: HttpExpect,
+    tls_compliant: bool,
 }
 
 /// What cannot be sent to a web server.
@@ -73,6 +74,7 @@ impl HttpPage {
             host: None,
             headers,
             expect: HttpExpect::default(),
+            tls_compliant: false,
         })
     }
 
@@ -83,7 +85,8 @@ impl HttpPage {
         self
     }
 
-    /// The same of a virtual host, with or without a port (`virtualhost`).
+    /// The same of a virtual host, with or without a port (`virtualhost`). It is also the name that
+    /// is asked for by TLS, and that the certificate must be for, unless that is said otherwise.
     ///
     /// # Errors
     /// It is no host name.
@@ -137,12 +140,32 @@ impl HttpPage {
         self
     }
 
+    /// The same, but a server that ends the connection without the closure of TLS (RFC 8446 §6.1)
+    /// fails (`tls_compliant`). It means nothing without TLS and with HTTP/2, and it waits until
+    /// the server closes.
+    #[must_use]
+    pub const fn tls_compliant(mut self) -> Self {
+        self.tls_compliant = true;
+        self
+    }
+
     pub(super) const fn path(&self) -> &PathAndQuery {
         &self.path
     }
 
     pub(super) const fn expectations(&self) -> &HttpExpect {
         &self.expect
+    }
+
+    pub(super) const fn wants_closure(&self) -> bool {
+        self.tls_compliant
+    }
+
+    /// The virtual host without its port.
+    #[cfg(feature = "tls")]
+    pub(super) fn host_name(&self) -> Option<&str> {
+        let host = self.host.as_ref()?.host();
+        Some(host.trim_start_matches('[').trim_end_matches(']'))
     }
 
     /// The request as a server at an address gets it.
@@ -188,6 +211,7 @@ impl fmt::Debug for HttpPage {
             .field("host", &self.host)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("expect", &self.expect)
+            .field("tls_compliant", &self.tls_compliant)
             .finish()
     }
 }
