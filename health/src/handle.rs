@@ -43,6 +43,16 @@ pub enum FleetEvent<S> {
     },
 }
 
+impl<S> FleetEvent<S> {
+    /// To which service it happened.
+    #[must_use]
+    pub const fn service(&self) -> &S {
+        match self {
+            Self::Changed { service, .. } | Self::Weighed { service, .. } => service,
+        }
+    }
+}
+
 /// Why a fleet did not take what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

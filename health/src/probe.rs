@@ -1,6 +1,6 @@
 //! The trait behind which servers are, and what a probe of one finds out.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -175,4 +175,14 @@ pub enum ProbeError {
     #[cfg(feature = "net")]
     #[error(transparent)]
     Udp(#[from] crate::UdpError),
+    /// A probe of one's own failed, see [`ProbeError::other`].
+    #[error(transparent)]
+    Other(Box<dyn Error + Send + Sync>),
+}
+
+impl ProbeError {
+    /// The failure of a probe of one's own.
+    pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
 }

@@ -19,8 +19,10 @@ use vrrp::Role;
 use crate::conf::model::{Config, Lvs, VirtualServerName};
 
 mod pool;
+mod probes;
 
 pub use pool::{Notice, RealServerName};
+pub use probes::{CannotCheck, Probes};
 
 use pool::Pool;
 

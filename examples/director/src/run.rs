@@ -5,6 +5,7 @@
 //! | `settings` | what a configuration makes of the parts of the daemon |
 //! | `vrrp_thread` | the thread that VRRP has to itself |
 //! | `daemon` | the task that owns the configuration and hears everything |
+//! | `balancing` | the task that keeps virtual servers |
 //! | `events` | what happens, in the words of the log and as notifications |
 //!
 //! `SIGHUP` reads the file again: an error in it changes nothing, and what is the same in it is not
@@ -15,13 +16,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::conf::{self, Environment, model::Config, render};
+use crate::conf::{self, Environment, render};
 use crate::control::{self, Control};
 use crate::log::chain;
 
+mod balancing;
 mod daemon;
 mod events;
 mod settings;
@@ -41,6 +44,19 @@ pub struct Options {
     pub reading: conf::Options,
     /// The socket on which the daemon answers; `None`: [`control::DEFAULT_PATH`] if that is free.
     pub control: Option<PathBuf>,
+    /// What balances load, where the file asks for it.
+    pub backend: Backend,
+}
+
+/// What balances load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Backend {
+    /// The kernel's IPVS.
+    #[default]
+    Kernel,
+    /// A table in memory, which nothing goes through: to try a configuration.
+    Memory,
 }
 
 impl Options {
@@ -51,6 +67,7 @@ impl Options {
             file,
             reading: conf::Options::default(),
             control: None,
+            backend: Backend::default(),
         }
     }
 }
@@ -94,8 +111,8 @@ enum RunError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Vrrp(#[from] vrrp_thread::StartError),
-    #[error("the configuration contradicts itself")]
-    Configure(#[from] vrrp::ConfigureError),
+    #[error(transparent)]
+    Start(#[from] daemon::ReloadError),
     #[error(transparent)]
     Control(#[from] control::ListenError),
     #[error("VRRP has ended by itself: this is a defect, please report it")]
@@ -120,7 +137,7 @@ async fn serve(
             .ok(),
     };
     info!(file = %options.file.display(), "Starting with {}", options.file.display());
-    let mut daemon = Daemon::start(VrrpThread::start().await?, settings).await?;
+    let mut daemon = Daemon::start(VrrpThread::start().await?, options.backend, settings).await?;
     let reason = loop {
         tokio::select! {
             heard = daemon.hear() => heard.map_err(|_| RunError::VrrpEnded)?,
@@ -202,53 +219,11 @@ fn read(options: &Options, environment: &dyn Environment) -> Result<Settings, Re
     let text = || render::text(&loaded.diagnostics, &loaded.sources, false);
     match &loaded.config {
         None => Err(Refusal::Wrong(text())),
-        Some(config) if config.balances() && !options.reading.lenient => {
-            Err(Refusal::Wrong(not_balanced(config)))
-        }
         Some(config) => {
-            if config.balances() {
-                warn!("Going on without load balancing: {}", not_balanced(config));
-            }
             if !loaded.diagnostics.is_empty() {
                 warn!("The configuration has warnings:\n{}", text());
             }
             Ok(Settings::from(config))
         }
-    }
-}
-
-/// What there is to balance: running without it would be an outage that nobody is told of.
-fn not_balanced(config: &Config) -> String {
-    format!(
-        "the configuration asks for load balancing (virtual servers: {}), which `director run` does \
-         not carry out yet; remove it, or run with `--lenient` to go on without it",
-        config.virtual_servers.len()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conf::MemoryEnvironment;
-
-    const PATH: &str = "/etc/keepalived/keepalived.conf";
-
-    fn text_of_refusal(text: &str, lenient: bool) -> Option<String> {
-        let mut options = Options::new(PathBuf::from(PATH));
-        options.reading.lenient = lenient;
-        let read = read(&options, &MemoryEnvironment::with_file(PATH, text));
-        read.err().map(|refusal| refusal.text())
-    }
-
-    #[test]
-    fn what_has_to_be_balanced_is_refused_unless_leniently() {
-        let server = "virtual_server 192.0.2.1 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\n\
-                      real_server 10.0.0.1 80 {\n}\n}\n";
-        let refusal = text_of_refusal(server, false).unwrap();
-        assert!(refusal.contains("virtual servers: 1"), "{refusal}");
-        assert_eq!(text_of_refusal(server, true), None);
-        let global = "global_defs {\nlvs_flush\n}\n";
-        assert!(text_of_refusal(global, false).is_some());
-        assert_eq!(text_of_refusal("global_defs {\n}\n", false), None);
     }
 }

@@ -73,6 +73,13 @@ impl BytePattern {
         Self { bytes, mask }
     }
 
+    /// Bytes, each with the bits of it that count.
+    #[must_use]
+    pub fn masked(bytes: impl IntoIterator<Item = (u8, u8)>) -> Self {
+        let (bytes, mask) = bytes.into_iter().unzip();
+        Self { bytes, mask }
+    }
+
     /// Whether these bytes begin with the pattern.
     #[must_use]
     pub fn matches(&self, bytes: &[u8]) -> bool {

@@ -67,6 +67,49 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// The script that is run for it, and whose it is.
+    #[must_use]
+    pub fn script(&self) -> (&VirtualServerName, Option<&Script>) {
+        let (Self::RealServer {
+            virtual_server,
+            script,
+            ..
+        }
+        | Self::Quorum {
+            virtual_server,
+            script,
+            ..
+        }) = self;
+        (virtual_server, script.as_ref())
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RealServer {
+                virtual_server,
+                real_server,
+                up,
+                ..
+            } => {
+                let word = if *up { "up" } else { "down" };
+                write!(
+                    f,
+                    "Real server {real_server} of VS {virtual_server} is {word}"
+                )
+            }
+            Self::Quorum {
+                virtual_server, up, ..
+            } => {
+                let word = if *up { "Gained" } else { "Lost" };
+                write!(f, "{word} quorum for VS {virtual_server}")
+            }
+        }
+    }
+}
+
 /// One virtual server and what is known of its real servers.
 #[derive(Debug)]
 pub(super) struct Pool {

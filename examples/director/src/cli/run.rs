@@ -21,6 +21,9 @@ pub(super) struct Run {
     /// The socket on which the daemon answers `director status`, `reload` and `stop`.
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+    /// What balances load.
+    #[arg(long, value_enum, value_name = "BACKEND", default_value = "kernel")]
+    backend: run::Backend,
     /// Warns of keywords that are not done yet, and leaves them out, where it would refuse the file.
     #[arg(long)]
     lenient: bool,
@@ -41,6 +44,7 @@ impl Run {
         };
         let mut options = run::Options::new(self.file);
         options.control = self.control;
+        options.backend = self.backend;
         options.reading.lenient = self.lenient;
         options.reading.config_id = self.config_id;
         let code = run::run(&options, &Host);

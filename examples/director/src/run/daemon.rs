@@ -5,13 +5,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ipvs::IpvsBackend;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, TrackerState};
 
+use super::Backend;
+use super::balancing::{BalanceError, Balancing};
 use super::events;
 use super::settings::Settings;
 use super::vrrp_thread::VrrpThread;
+use crate::conf::model::Config;
+use crate::log::chain;
 use crate::script::checks::{Checks, Update};
 use crate::script::command::{Command, ScriptUser};
 use crate::script::notify::{Limits, Notifier, Scripts, Subject};
@@ -35,31 +40,43 @@ pub(super) struct Daemon {
     removed: BTreeSet<Subject>,
     runner: Arc<CurrentRunner>,
     log_unknown_vrids: bool,
-    /// How many virtual routers are configured.
-    instances: usize,
+    /// `None` while nothing has ever asked for it.
+    balancing: Option<Balancing>,
+    backend: Backend,
+    /// What is in force; `None` before anything is.
+    config: Option<Config>,
 }
 
 /// Why settings are not taken over.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReloadError {
-    #[error(transparent)]
+    #[error("the configuration contradicts itself")]
     Configure(#[from] vrrp::ConfigureError),
+    #[error("load balancing is not possible")]
+    Balance(#[from] BalanceError),
     #[error(
         "the file has no vrrp_instance: one that was cut short would take every address away; to \
          give them up, use `director stop`"
     )]
-    Empty,
+    NoInstance,
+    #[error(
+        "the file has no virtual_server: one that was cut short would take every service away; to \
+         give them up, use `director stop`"
+    )]
+    NoVirtualServer,
 }
 
 impl Daemon {
     /// Starts everything that the settings ask for.
     ///
     /// # Errors
-    /// The settings contradict themselves in a way that the reader of the file does not see.
+    /// The settings contradict themselves in a way that the reader of the file does not see, or the
+    /// load cannot be balanced.
     pub(super) async fn start(
         vrrp: VrrpThread,
+        backend: Backend,
         settings: Settings,
-    ) -> Result<Self, vrrp::ConfigureError> {
+    ) -> Result<Self, ReloadError> {
         let runner = Arc::new(CurrentRunner::new(&settings));
         let (sender, updates) = mpsc::unbounded_channel();
         let checks = settings.checks.clone();
@@ -74,7 +91,9 @@ impl Daemon {
             removed: BTreeSet::new(),
             runner,
             log_unknown_vrids: false,
-            instances: 0,
+            balancing: None,
+            backend,
+            config: None,
             vrrp,
         };
         daemon.on_links();
@@ -85,10 +104,17 @@ impl Daemon {
     /// Goes over to other settings: all of them or, if they are not good, none.
     ///
     /// # Errors
-    /// The settings contradict themselves, or would take every address away; nothing has changed.
+    /// The settings contradict themselves, cannot be carried out, or would take everything away;
+    /// nothing has changed.
     pub(super) async fn reload(&mut self, settings: Settings) -> Result<(), ReloadError> {
-        if settings.routers.is_empty() && self.instances > 0 {
-            return Err(ReloadError::Empty);
+        if let Some(config) = &self.config {
+            if settings.routers.is_empty() && !config.instances.is_empty() {
+                return Err(ReloadError::NoInstance);
+            }
+            let balanced = &settings.config.virtual_servers;
+            if balanced.is_empty() && !config.virtual_servers.is_empty() {
+                return Err(ReloadError::NoVirtualServer);
+            }
         }
         let checks = settings.checks.clone();
         self.apply(settings).await?;
@@ -98,8 +124,40 @@ impl Daemon {
         Ok(())
     }
 
-    async fn apply(&mut self, settings: Settings) -> Result<(), vrrp::ConfigureError> {
-        self.warn_of_missing_interfaces(&settings);
+    async fn apply(&mut self, settings: Settings) -> Result<(), ReloadError> {
+        self.balance(&settings.config).await?;
+        if let Err(error) = self.apply_vrrp(&settings).await {
+            if let Some(before) = self.config.clone()
+                && let Err(error) = self.balance(&before).await
+            {
+                error!(
+                    "load balancing does not go back to what it was: {}",
+                    chain(&error)
+                );
+            }
+            return Err(error.into());
+        }
+        self.config = Some(settings.config);
+        Ok(())
+    }
+
+    async fn balance(&mut self, config: &Config) -> Result<(), BalanceError> {
+        if self.balancing.is_none() && !config.balances() {
+            return Ok(());
+        }
+        let balancing = match self.balancing.take() {
+            Some(balancing) => balancing,
+            None => {
+                let backend = backend(self.backend).await?;
+                let runner = Arc::clone(&self.runner) as _;
+                Balancing::start(backend, runner, self.notifier.clone(), config.lvs.flush).await?
+            }
+        };
+        self.balancing.insert(balancing).configure(config).await
+    }
+
+    async fn apply_vrrp(&mut self, settings: &Settings) -> Result<(), vrrp::ConfigureError> {
+        self.warn_of_missing_interfaces(settings);
         let (old, old_removed) = (self.scripts.clone(), self.removed.clone());
         // Before the routers, so that the first event of a new one finds its scripts.
         self.configure_scripts(&settings.notify);
@@ -109,15 +167,14 @@ impl Daemon {
             .configure(settings.routers.iter().cloned())
             .await
         {
-            Ok(changes) => log_changes(&changes, &settings),
+            Ok(changes) => log_changes(&changes, settings),
             Err(error) => {
                 (self.scripts, self.removed) = (old, old_removed);
                 self.notifier.configure(self.scripts.clone());
                 return Err(error);
             }
         }
-        self.instances = settings.routers.len();
-        self.runner.follow(&settings);
+        self.runner.follow(settings);
         self.log_unknown_vrids = settings.log_unknown_vrids;
         Ok(())
     }
@@ -166,9 +223,14 @@ impl Daemon {
             checks,
             notifier,
             mut happenings,
+            balancing,
             ..
         } = self;
         vrrp.shutdown().await;
+        // Clients go elsewhere by now.
+        if let Some(balancing) = balancing {
+            balancing.shutdown().await;
+        }
         while let Ok(happening) = happenings.try_recv() {
             events::log(&happening);
             if let Some(notification) = events::notification(&happening, true) {
@@ -186,6 +248,15 @@ impl Daemon {
         events::log(happening);
         if let Some(notification) = events::notification(happening, false) {
             self.notifier.notify(notification);
+        }
+        if let Some(balancing) = &self.balancing
+            && let Happening::Router {
+                name,
+                event: Event::RoleChanged { to, .. },
+                ..
+            } = happening
+        {
+            balancing.on_role(name, *to);
         }
         if let Happening::Router {
             name,
@@ -247,6 +318,13 @@ impl Daemon {
             }
         }
     }
+}
+
+async fn backend(backend: Backend) -> Result<Arc<dyn IpvsBackend>, BalanceError> {
+    Ok(match backend {
+        Backend::Kernel => Arc::new(ipvs::netlink::Kernel::connect().await?),
+        Backend::Memory => Arc::new(ipvs::fake::Kernel::new()),
+    })
 }
 
 /// The VRRP thread has ended by itself.

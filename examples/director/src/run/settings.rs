@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub(super) script_user: Option<ScriptUser>,
     pub(super) enforce_script_security: bool,
     pub(super) log_unknown_vrids: bool,
+    /// All of it, of which load balancing takes its part.
+    pub(super) config: Config,
 }
 
 impl From<&Config> for Settings {
@@ -54,6 +56,7 @@ impl From<&Config> for Settings {
             enforce_script_security: config.global.enable_script_security,
             log_unknown_vrids: config.global.log_unknown_vrids,
             routers,
+            config: config.clone(),
         }
     }
 }
@@ -84,7 +87,7 @@ fn check(script: &VrrpScript) -> CheckDefinition {
     }
 }
 
-fn command(script: &model::Script) -> Command {
+pub(super) fn command(script: &model::Script) -> Command {
     let mut words = script.argv.iter().cloned();
     let command = Command::new(words.next().unwrap_or_default()).with_args(words);
     match &script.user {

@@ -40,6 +40,8 @@ pub enum Subject {
     Instance(String),
     /// A `vrrp_sync_group`, by name.
     Group(String),
+    /// A `virtual_server`, by what it is written for. It has no roles, only scripts of its own.
+    VirtualServer(String),
 }
 
 impl Subject {
@@ -47,6 +49,7 @@ impl Subject {
         match self {
             Self::Instance(name) => ("INSTANCE", name),
             Self::Group(name) => ("GROUP", name),
+            Self::VirtualServer(name) => ("VIRTUAL_SERVER", name),
         }
     }
 }
@@ -150,7 +153,7 @@ impl Scripts {
             let (kind, name) = notification.subject.parts();
             let priority = match notification.subject {
                 Subject::Instance(_) => notification.priority,
-                Subject::Group(_) => 0,
+                Subject::Group(_) | Subject::VirtualServer(_) => 0,
             };
             any.clone()
                 .with_args([kind, name, state, &priority.to_string()])
@@ -161,6 +164,7 @@ impl Scripts {
 
 enum Message {
     Notify(Notification),
+    Run(Subject, Command),
     Configure(BTreeMap<Subject, Scripts>),
     Shutdown {
         within: Duration,
@@ -200,6 +204,11 @@ impl Notifier {
     /// Tells of an event. Never blocks; may be called from any thread.
     pub fn notify(&self, notification: Notification) {
         self.send(Message::Notify(notification));
+    }
+
+    /// Runs a script behind the others of its subject. Never blocks; may be called from any thread.
+    pub fn run(&self, subject: Subject, script: Command) {
+        self.send(Message::Run(subject, script));
     }
 
     /// Waits until everything told so far has run, at most `within`; what is still running then
@@ -254,6 +263,7 @@ impl Driver {
             };
             match message {
                 Some(Message::Notify(notification)) => self.on_notification(&notification),
+                Some(Message::Run(subject, script)) => self.handle(&subject, Input::Push(script)),
                 Some(Message::Configure(scripts)) => self.scripts = scripts,
                 Some(Message::Shutdown { within, done }) => {
                     let _nobody_waits = done.send(self.finish(within).await);

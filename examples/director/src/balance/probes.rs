@@ -1,0 +1,226 @@
+//! What carries out the checks of a configuration.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use health::{
+    Ask, BytePattern, Check, Connect, DnsProbe, HealthProbe, Hello, PingProbe, RecordType, Reply,
+    SmtpProbe, Target, TcpProbe, UdpProbe,
+};
+use ipvs::Endpoint;
+
+use super::{CheckName, RealServerName};
+use crate::{
+    conf::model::{self, CheckKind, Config, Origin},
+    script::run::Runner,
+};
+
+mod misc;
+
+use misc::MiscProbe;
+
+/// keepalived waits that long before its first probes (`BOOTSTRAP_DELAY`).
+const BOOT_DELAY: Duration = Duration::from_secs(1);
+
+/// What a name server and a datagram's receiver get where the file does not say: nothing that is
+/// cut short.
+const UDP_PAYLOAD: &[u8] = b"director: are you there?\n";
+
+/// The probes that carry checks out, each once however many servers are checked by it: equal checks
+/// of the same target are one.
+pub struct Probes {
+    runner: Arc<dyn Runner>,
+    probes: BTreeMap<Key, Arc<dyn HealthProbe>>,
+}
+
+/// What a probe is made of. The end of its time counts where silence is success.
+type Key = (CheckKind, Option<Duration>);
+
+/// Why a check cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {kind} of real server {real_server} of virtual server {virtual_server}: {reason}")]
+#[non_exhaustive]
+pub struct CannotCheck {
+    /// What kind of check it is.
+    pub kind: &'static str,
+    /// Of which real server.
+    pub real_server: String,
+    /// Of which virtual server.
+    pub virtual_server: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl std::fmt::Debug for Probes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = self.probes.len();
+        f.debug_struct("Probes")
+            .field("known", &known)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Probes {
+    /// Without any. Programs are run by `runner`.
+    #[must_use]
+    pub fn new(runner: Arc<dyn Runner>) -> Self {
+        Self {
+            runner,
+            probes: BTreeMap::new(),
+        }
+    }
+
+    /// All checks of a configuration. Those that were asked for before have the same probe again,
+    /// so that a fleet goes on with them.
+    ///
+    /// # Errors
+    /// The first check that cannot be carried out; nothing has changed.
+    pub fn asks(&mut self, config: &Config) -> Result<Vec<Ask<CheckName, Check>>, CannotCheck> {
+        let mut used = BTreeMap::new();
+        let mut asks = Vec::new();
+        for virtual_server in &config.virtual_servers {
+            for server in &virtual_server.real_servers {
+                let real_server = RealServerName::of(server);
+                for (number, check) in server.checks.iter().enumerate() {
+                    let probe = self.probe(check, &mut used).map_err(|reason| CannotCheck {
+                        kind: keyword(&check.kind),
+                        real_server: real_server.to_string(),
+                        virtual_server: virtual_server.name.to_string(),
+                        reason,
+                    })?;
+                    let target = target(&check.kind, server.destination.address);
+                    asks.push(Ask {
+                        service: CheckName {
+                            virtual_server: virtual_server.name.clone(),
+                            real_server,
+                            number,
+                        },
+                        probe: Check::new(probe, target),
+                        config: check.config.clone(),
+                        start_delay: BOOT_DELAY,
+                        warm_up: check.warm_up,
+                    });
+                }
+            }
+        }
+        self.probes = used;
+        Ok(asks)
+    }
+
+    fn probe(
+        &self,
+        check: &model::Check,
+        used: &mut BTreeMap<Key, Arc<dyn HealthProbe>>,
+    ) -> Result<Arc<dyn HealthProbe>, String> {
+        let silence = matches!(&check.kind, CheckKind::Udp(udp) if udp.reply.is_none());
+        let key = (check.kind.clone(), silence.then_some(check.config.timeout));
+        if let Some(known) = used.get(&key).or_else(|| self.probes.get(&key)) {
+            let known = Arc::clone(known);
+            used.insert(key, Arc::clone(&known));
+            return Ok(known);
+        }
+        let probe = self.make(check)?;
+        used.insert(key, Arc::clone(&probe));
+        Ok(probe)
+    }
+
+    fn make(&self, check: &model::Check) -> Result<Arc<dyn HealthProbe>, String> {
+        let probe: Arc<dyn HealthProbe> = match &check.kind {
+            CheckKind::Tcp(tcp) => Arc::new(TcpProbe::new(connect(&tcp.from))),
+            CheckKind::Ping { from, .. } => Arc::new(PingProbe::new(connect(from))),
+            CheckKind::Smtp {
+                connect: to,
+                helo_name,
+            } => {
+                let name = helo_name.clone().unwrap_or_else(host_name);
+                let smtp = SmtpProbe::new(connect(&to.from), Hello::Helo, &name);
+                Arc::new(smtp.map_err(|error| error.to_string())?)
+            }
+            CheckKind::Dns {
+                connect: to,
+                record,
+                name,
+            } => {
+                let dns = DnsProbe::new(connect(&to.from), name, record_type(*record));
+                Arc::new(dns.map_err(|error| error.to_string())?)
+            }
+            CheckKind::Udp(udp) => Arc::new(udp_probe(udp, check.config.timeout)),
+            CheckKind::Misc(misc) => Arc::new(MiscProbe::new(misc, Arc::clone(&self.runner))),
+            CheckKind::Http(_) => return Err("HTTP is not checked yet".to_owned()),
+        };
+        Ok(probe)
+    }
+}
+
+fn udp_probe(udp: &model::UdpCheck, timeout: Duration) -> UdpProbe {
+    let payload = udp.payload.clone().unwrap_or_else(|| UDP_PAYLOAD.to_vec());
+    let connect = connect(&udp.connect.from);
+    match &udp.reply {
+        // Silence is success, and has to be one before the deadline makes it a failure.
+        None => UdpProbe::new(connect, payload, timeout * 9 / 10),
+        Some(wanted) => {
+            let mut reply = Reply::default();
+            reply.pattern = Some(BytePattern::masked(wanted.begins.iter().copied()));
+            reply.min_length = wanted.min_length.into();
+            reply.max_length = Some(wanted.max_length.into());
+            UdpProbe::requiring(connect, payload, reply)
+        }
+    }
+}
+
+/// Where a check looks. A program is run for its real server.
+fn target(kind: &CheckKind, real_server: std::net::IpAddr) -> Target {
+    let at = |to: &Endpoint| SocketAddr::new(to.address, to.port);
+    Target::new(match kind {
+        CheckKind::Tcp(tcp) => at(&tcp.to),
+        CheckKind::Http(http) => at(&http.connect.to),
+        CheckKind::Smtp { connect, .. } | CheckKind::Dns { connect, .. } => at(&connect.to),
+        CheckKind::Udp(udp) => at(&udp.connect.to),
+        CheckKind::Misc(_) => SocketAddr::new(real_server, 0),
+        CheckKind::Ping { address, .. } => SocketAddr::new(*address, 0),
+    })
+}
+
+fn connect(from: &Origin) -> Connect {
+    let mut connect = Connect::default();
+    connect.bind_address = from.address;
+    connect.bind_port = from.port;
+    connect.bind_interface = from.interface.map(|interface| interface.to_string());
+    connect.fwmark = from.fwmark;
+    connect
+}
+
+const fn record_type(record: model::RecordType) -> RecordType {
+    match record {
+        model::RecordType::A => RecordType::A,
+        model::RecordType::Ns => RecordType::NS,
+        model::RecordType::Cname => RecordType::CNAME,
+        model::RecordType::Soa => RecordType::SOA,
+        model::RecordType::Mx => RecordType::MX,
+        model::RecordType::Txt => RecordType::TXT,
+        model::RecordType::Aaaa => RecordType::AAAA,
+        model::RecordType::Rrsig => RecordType::RRSIG,
+        model::RecordType::Dnskey => RecordType::DNSKEY,
+    }
+}
+
+const fn keyword(kind: &CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Tcp(_) => "TCP_CHECK",
+        CheckKind::Http(http) => match http.tls {
+            None => "HTTP_GET",
+            Some(_) => "SSL_GET",
+        },
+        CheckKind::Smtp { .. } => "SMTP_CHECK",
+        CheckKind::Dns { .. } => "DNS_CHECK",
+        CheckKind::Misc(_) => "MISC_CHECK",
+        CheckKind::Udp(_) => "UDP_CHECK",
+        CheckKind::Ping { .. } => "PING_CHECK",
+    }
+}
+
+fn host_name() -> String {
+    nix::sys::utsname::uname().map_or_else(
+        |_| "localhost".to_owned(),
+        |name| name.nodename().to_string_lossy().into_owned(),
+    )
+}

@@ -1,0 +1,288 @@
+//! Load balancing while the daemon runs: the task that hears of health and roles and keeps the
+//! kernel's table.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use health::{FleetEvent, FleetHandle, Snapshot};
+use ipvs::{
+    DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent, ReconcilePolicy, Removal,
+    Shutdown, TableHandle,
+};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tracing::{debug, error, info, warn};
+use vrrp::Role;
+
+use crate::{
+    balance::{Balancer, CannotCheck, CheckName, Notice, Output, Probes},
+    conf::model::Config,
+    log::chain,
+    script::{
+        notify::{Notifier, Subject},
+        run::Runner,
+    },
+};
+
+use super::settings::command;
+
+/// The most probes that are under way at a time: each holds a file descriptor, of which a process
+/// has 1024 by default.
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(512).expect("it is not zero");
+
+/// How long connections may go on to a server that the file no longer names.
+const LAST_CONNECTIONS: Duration = Duration::from_secs(3600);
+
+/// How long the table may take to be cleared when the daemon stops.
+const CLEARING: Duration = Duration::from_secs(5);
+
+/// Load balancing, in a task of its own.
+#[derive(Debug)]
+pub(super) struct Balancing {
+    commands: mpsc::UnboundedSender<Order>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
+    Role(Arc<str>, Role),
+    Stop,
+}
+
+/// Why load balancing cannot be as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BalanceError {
+    #[error(transparent)]
+    Kernel(#[from] IpvsError),
+    #[error("cannot check {0}")]
+    Check(#[from] CannotCheck),
+    #[error("the checks contradict each other")]
+    Fleet(#[from] health::AskError),
+    #[error("load balancing has ended by itself: this is a defect, please report it")]
+    Ended,
+}
+
+impl Balancing {
+    /// Starts without virtual servers.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub(super) async fn start(
+        backend: Arc<dyn IpvsBackend>,
+        runner: Arc<dyn Runner>,
+        notifier: Notifier,
+        flush: bool,
+    ) -> Result<Self, BalanceError> {
+        let before = backend.snapshot().await?;
+        // `lvs_flush`: whatever is there is taken for our own, so what is not desired goes.
+        let owned = match flush {
+            true => Ownership::of(&before.table()),
+            false => Ownership::default(),
+        };
+        let fleet = health::spawn(CONCURRENCY, 0);
+        let table = ipvs::spawn(backend, ReconcilePolicy::default(), owned);
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let task = Task {
+            balancer: Balancer::new(before.timeouts),
+            probes: Probes::new(runner),
+            checks: fleet.events(),
+            changes: table.events(),
+            fleet,
+            table,
+            notifier,
+        };
+        let task = tokio::spawn(task.run(inbox));
+        Ok(Self { commands, task })
+    }
+
+    /// Balances as this configuration says from now on. Servers that it no longer names leave once
+    /// their connections are gone.
+    ///
+    /// # Errors
+    /// It cannot be carried out; all goes on as it was.
+    pub(super) async fn configure(&self, config: &Config) -> Result<(), BalanceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::Configure(Box::new(config.clone()), reply));
+        answer.await.map_err(|_| BalanceError::Ended)?
+    }
+
+    /// An instance of VRRP has another role.
+    pub(super) fn on_role(&self, instance: &Arc<str>, role: Role) {
+        self.send(Order::Role(Arc::clone(instance), role));
+    }
+
+    /// Clears the table of what is ours.
+    pub(super) async fn shutdown(self) {
+        self.send(Order::Stop);
+        if let Err(error) = self.task.await {
+            error!("load balancing did not end well: {}", chain(&error));
+        }
+    }
+
+    fn send(&self, command: Order) {
+        // An error means that the task has ended; whoever waits for an answer is told by that.
+        drop(self.commands.send(command));
+    }
+}
+
+struct Task {
+    balancer: Balancer,
+    probes: Probes,
+    fleet: FleetHandle<CheckName>,
+    checks: broadcast::Receiver<FleetEvent<CheckName>>,
+    table: TableHandle,
+    changes: broadcast::Receiver<ReconcileEvent>,
+    notifier: Notifier,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        loop {
+            let mut removal = Removal::AtOnce;
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    None | Some(Order::Stop) => break,
+                    Some(Order::Role(instance, role)) => self.balancer.on_role(&instance, role),
+                    Some(Order::Configure(config, reply)) => {
+                        removal = leaving();
+                        // Nobody waits for the answer any more: it was given all the same.
+                        drop(reply.send(self.configure(&config).await));
+                    }
+                },
+                event = self.checks.recv() => self.on_check(event),
+                event = self.changes.recv() => tell_of_table(event),
+            }
+            self.work_off(removal);
+        }
+        self.stop().await;
+    }
+
+    async fn configure(&mut self, config: &Config) -> Result<(), BalanceError> {
+        let asks = self.probes.asks(config)?;
+        self.fleet.configure(asks).await?;
+        let known = self.fleet.snapshot();
+        let known = known.borrow();
+        self.balancer
+            .configure(config, |check| known.standings.get(check).copied());
+        Ok(())
+    }
+
+    fn on_check(&mut self, event: Result<FleetEvent<CheckName>, broadcast::error::RecvError>) {
+        let known = self.fleet.snapshot();
+        let known = known.borrow();
+        match event {
+            Ok(event) => {
+                if let FleetEvent::Changed {
+                    service,
+                    to,
+                    because,
+                    ..
+                } = &event
+                {
+                    let because = because
+                        .as_ref()
+                        .map(|failure| format!(": {}", chain(failure)));
+                    info!(
+                        "Check {} of {} for VS {} is {to:?}{}",
+                        service.number + 1,
+                        service.real_server,
+                        service.virtual_server,
+                        because.unwrap_or_default()
+                    );
+                }
+                self.learn(&known, event.service());
+            }
+            // What is known is known whole.
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                for check in known.standings.keys() {
+                    self.learn(&known, check);
+                }
+            }
+            Err(broadcast::error::RecvError::Closed) => {}
+        }
+    }
+
+    fn learn(&mut self, known: &Snapshot<CheckName>, check: &CheckName) {
+        if let Some(standing) = known.standings.get(check) {
+            self.balancer.on_check(check, *standing);
+        }
+    }
+
+    /// Does and tells what follows; the table is set once for all of it.
+    fn work_off(&mut self, removal: Removal) {
+        let mut changed = false;
+        while let Some(output) = self.balancer.poll_output() {
+            match output {
+                Output::Table => changed = true,
+                Output::Notice(notice) => tell(&self.notifier, &notice),
+            }
+        }
+        if changed {
+            self.table.set(self.balancer.table(), removal);
+        }
+    }
+
+    async fn stop(self) {
+        let Self {
+            balancer,
+            fleet,
+            table,
+            notifier,
+            ..
+        } = self;
+        fleet.shutdown().await;
+        balancer.stop().for_each(|notice| tell(&notifier, &notice));
+        let cleared = table.shutdown(Shutdown::Remove(Removal::AtOnce));
+        if timeout(CLEARING, cleared).await.is_err() {
+            error!("The table was not cleared within {CLEARING:?}: see `ipvsctl -Ln`");
+        }
+    }
+}
+
+fn tell(notifier: &Notifier, notice: &Notice) {
+    info!("{notice}");
+    if let (virtual_server, Some(script)) = notice.script() {
+        let subject = Subject::VirtualServer(virtual_server.to_string());
+        notifier.run(subject, command(script));
+    }
+}
+
+/// How those leave that a configuration no longer names.
+fn leaving() -> Removal {
+    let mut policy = DrainPolicy::default();
+    policy.deadline = Some(LAST_CONNECTIONS);
+    Removal::Drain(policy)
+}
+
+fn tell_of_table(event: Result<ReconcileEvent, broadcast::error::RecvError>) {
+    let event = match event {
+        Ok(event) => event,
+        Err(broadcast::error::RecvError::Lagged(count)) => {
+            return warn!("{count} events of the table were missed");
+        }
+        Err(broadcast::error::RecvError::Closed) => return,
+    };
+    match event {
+        ReconcileEvent::Drift(changes) => {
+            let count = changes.len();
+            warn!("Somebody changed the table: {count} changes put it right");
+            for change in changes {
+                info!("Repairing: {change}");
+            }
+        }
+        ReconcileEvent::Refused(refusal) => error!("The kernel refuses: {}", chain(&refusal)),
+        ReconcileEvent::Unreachable { because } => error!("IPVS cannot be asked: {because}"),
+        ReconcileEvent::Reachable => info!("IPVS can be asked again"),
+        ReconcileEvent::Drained {
+            service,
+            destination,
+            end,
+        } => info!("{destination} of {service} has left: {end:?}"),
+        event @ (ReconcileEvent::Converged | ReconcileEvent::Draining { .. } | _) => {
+            debug!(?event, "table");
+        }
+    }
+}
