@@ -1,6 +1,9 @@
 //! A connection that a kernel knows.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
+};
 
 use crate::{Endpoint, Family, Protocol, Seconds, ServiceKey};
 
@@ -74,14 +77,19 @@ impl Connection {
                     && (endpoint.port == 0 || self.service.port == endpoint.port)
             }
             ServiceKey::Fwmark { mark, family } => {
-                let bits = mark.get();
-                let address = match family {
-                    Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(bits)),
-                    Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(u128::from(bits) << 96)),
-                };
+                let address = mark_address(*mark, *family);
                 self.protocol.is_none() && self.is_template() && self.service.address == address
             }
         }
+    }
+}
+
+/// What stands for a firewall mark where a template has an address.
+pub(crate) fn mark_address(mark: NonZeroU32, family: Family) -> IpAddr {
+    let bits = mark.get();
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(bits)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(u128::from(bits) << 96)),
     }
 }
 

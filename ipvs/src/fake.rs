@@ -23,6 +23,49 @@
 //! # }
 //! ```
 //!
+//! # Clients
+//!
+//! Clients connect, and the table's schedulers choose as Linux does, decision for decision: the
+//! crate `sched` is behind them, with thresholds, persistence and each scheduler's memory. So a test
+//! sees whom a change of the table sends where, and whom it cuts off:
+//!
+//! ```
+//! use std::time::Duration;
+//! use ipvs::{Change, IpvsBackend, fake::{Dropped, Flow, Kernel}, plan, text::parse_table};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::new();
+//! let desired = parse_table(
+//!     "-A -t 10.1.0.100:80 -s wlc\n\
+//!      -a -t 10.1.0.100:80 -r 10.0.0.1:8080 -m\n\
+//!      -a -t 10.1.0.100:80 -r 10.0.0.2:8080 -m -w 2\n",
+//! )
+//! .map_err(|errors| errors[0].clone())?;
+//! let changes = plan(&kernel.snapshot().await?.table(), &desired);
+//! assert!(kernel.apply(&changes).await?.iter().all(|outcome| outcome.is_done()));
+//!
+//! let flow = Flow::tcp("192.0.2.7:4012".parse()?, "10.1.0.100:80".parse()?);
+//! let destination = kernel.connect(flow)?.destination;
+//! assert_eq!(destination, "10.0.0.2:8080".parse()?);
+//!
+//! assert_eq!(kernel.connections()[0].state, "ESTABLISHED");
+//!
+//! let service = *desired.services.keys().next().ok_or("there is one")?;
+//! kernel.change(Change::RemoveDestination { service, destination })?;
+//! assert_eq!(kernel.send(flow), Err(Dropped::Removed { destination }));
+//!
+//! kernel.advance(Duration::from_secs(900)); // The time-out of an established connection.
+//! assert_eq!(kernel.connections(), []);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rules are those of Linux 6.1 with every sysctl as it is at first. Not simulated: persistence
+//! engines (clients are known by their address alone), FTP's second connection, what passes through
+//! a connection (of statistics the connections are counted), synchronisation, and connections that
+//! stay half open.
+//!
 //! # Failures
 //!
 //! | what fails | how |
@@ -33,11 +76,14 @@
 //! | somebody changes the table between two pages of a dump | [`Fault::BetweenPages`] |
 //! | somebody changes the table at any time | [`Kernel::change`] |
 
+mod clients;
+mod flow;
 mod kernel;
 mod machine;
 mod source_nat;
 mod state;
 
+pub use flow::{Dropped, Flow};
 pub use kernel::{Fault, Kernel, Record};
 pub use machine::Machine;
 pub use source_nat::SourceNat;

@@ -92,6 +92,7 @@
 //! | the bytes on its socket? | module [`wire`] |
 //! | who is connected to whom? | [`Connections`], [`Connection`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
+//! | what would a change do to my clients? | [`fake::Kernel::connect`]: simulated ones, scheduled as Linux does |
 //!
 //! # What is yours to know about IPVS
 //!

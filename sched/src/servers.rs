@@ -101,8 +101,9 @@ impl Servers {
         self.by_age.get(age).and_then(|id| self.get(*id))
     }
 
-    /// The listed or removed server with this address.
-    fn known(&self, address: SocketAddr) -> Option<&Server> {
+    /// The listed or removed server with this address and port; `None` once it is forgotten.
+    #[must_use]
+    pub fn known(&self, address: SocketAddr) -> Option<&Server> {
         self.by_address.get(&address).and_then(|id| self.get(*id))
     }
 

@@ -3,16 +3,21 @@
 use std::{
     collections::VecDeque,
     io, mem,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 
-use super::state::State;
+use super::{
+    clients::Step,
+    flow::{Dropped, Flow},
+    state::State,
+};
 use crate::{
-    Change, ChangeOutcome, Counts, Endpoint, IpvsBackend, IpvsError, Refusal, SchedulerName,
-    ServiceKey, Snapshot, Statistics,
+    Change, ChangeOutcome, Connection, Counts, Endpoint, IpvsBackend, IpvsError, Refusal,
+    SchedulerName, ServiceKey, Snapshot, Statistics,
 };
 
 /// An [`IpvsBackend`] in memory. A handle: clones are the same one.
@@ -95,8 +100,8 @@ impl Kernel {
         }
     }
 
-    /// Lets time pass: destinations that were removed and have no connections are forgotten after
-    /// 120 s.
+    /// Lets time pass: connections that are idle are forgotten, and destinations that were removed
+    /// 120 s after their last connection.
     pub fn advance(&self, by: Duration) {
         self.lock().state.advance(by);
     }
@@ -116,8 +121,9 @@ impl Kernel {
         self.lock().state.schedulers.remove(&scheduler);
     }
 
-    /// Sets the connections of a destination, also of one that was removed a while ago. Tells
-    /// whether there is one.
+    /// Sets the connections of a destination, also of one that was removed a while ago: numbers that
+    /// stay, to which those of clients ([`Kernel::connect`]) are added. Tells whether there is such a
+    /// destination.
     pub fn set_counts(&self, service: ServiceKey, destination: Endpoint, counts: Counts) -> bool {
         self.lock().state.set_counts(&service, &destination, counts)
     }
@@ -132,6 +138,62 @@ impl Kernel {
         let mut shared = self.lock();
         let found = shared.state.destination_mut(&service, &destination);
         found.map(|it| it.statistics = statistics).is_some()
+    }
+
+    /// A client connects, or sends its first datagram; the handshake is over at once.
+    ///
+    /// A new connection is scheduled as Linux 6.1 schedules it, by the crate `sched`. One that is
+    /// known already goes on where it is: a flow of UDP, and a client that comes again from the same
+    /// port before its old connection is over. What a one-packet service gets is told and not
+    /// remembered.
+    ///
+    /// # Errors
+    /// It reaches no destination, for the reason told.
+    pub fn connect(&self, flow: Flow) -> Result<Connection, Dropped> {
+        self.lock().state.connect(flow, None)
+    }
+
+    /// As [`Kernel::connect`], of packets that the firewall has marked: a service of the mark comes
+    /// before one of the address. The mark matters to the first packet alone.
+    ///
+    /// # Errors
+    /// It reaches no destination, for the reason told.
+    pub fn connect_marked(&self, mark: NonZeroU32, flow: Flow) -> Result<Connection, Dropped> {
+        self.lock().state.connect(flow, Some(mark))
+    }
+
+    /// Data passes through a connection, which is remembered anew for the whole of its timeout.
+    ///
+    /// # Errors
+    /// It reaches no destination, for the reason told.
+    pub fn send(&self, flow: Flow) -> Result<Connection, Dropped> {
+        self.lock().state.send(flow, Step::Data)
+    }
+
+    /// Both ends close a connection: it is inactive, and forgotten 120 s later under masquerading,
+    /// else after the timeout `tcp_fin`, because the director does not see the destination close;
+    /// one of SCTP after 10 s. Of UDP nothing is seen to end: this is [`Kernel::send`] then.
+    ///
+    /// # Errors
+    /// It reaches no destination, for the reason told.
+    pub fn close(&self, flow: Flow) -> Result<Connection, Dropped> {
+        self.lock().state.send(flow, Step::Close)
+    }
+
+    /// The client breaks a connection off: it is inactive, and forgotten 10 s later. Of UDP this is
+    /// [`Kernel::send`].
+    ///
+    /// # Errors
+    /// It reaches no destination, for the reason told.
+    pub fn reset(&self, flow: Flow) -> Result<Connection, Dropped> {
+        self.lock().state.send(flow, Step::Reset)
+    }
+
+    /// The clients' connections and persistence templates, as `netlink::Kernel::connections` lists
+    /// them.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Connection> {
+        self.lock().state.connections()
     }
 
     /// Lets something fail, once.
@@ -235,12 +297,12 @@ impl Shared {
             }
         }
         let mut snapshot = self.state.running.clone();
-        snapshot.services = self.pages(&mut rows_left, |state| state.running.services.clone())?;
+        snapshot.services = self.pages(&mut rows_left, State::services)?;
         for service in &mut snapshot.services {
             let key = service.key;
             service.destinations = self.pages(&mut rows_left, |state| {
-                let found = state.running.service(&key);
-                found.map(|it| it.destinations.clone()).unwrap_or_default()
+                let found = state.services().into_iter().find(|it| it.key == key);
+                found.map(|it| it.destinations).unwrap_or_default()
             })?;
         }
         Ok(snapshot)

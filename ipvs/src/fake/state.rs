@@ -3,17 +3,25 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
     time::Duration,
 };
 
+use super::{
+    clients::{Clients, Step},
+    flow::{Dropped, Flow},
+};
 use crate::{
-    Change, Counts, DestinationSettings, DestinationState, Endpoint, Forwarding, SchedulerName,
-    ServiceKey, ServiceState, Snapshot, Statistics, SyncDaemon, backend::errno,
+    Change, Connection, Counts, DestinationSettings, DestinationState, Endpoint, Forwarding,
+    SchedulerName, ServiceKey, ServiceState, Snapshot, Statistics, SyncDaemon, backend::errno,
 };
 
 /// How long a destination that was removed and has no connections is kept
 /// (`IP_VS_DEST_TRASH_PERIOD`).
 const TRASH_PERIOD: Duration = Duration::from_secs(120);
+
+/// Where the clock stops: 34,000 years, which every platform can add to an instant.
+const END_OF_TIME: Duration = Duration::from_secs(1 << 40);
 
 /// The group that a sync daemon talks to unless told otherwise.
 const DEFAULT_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
@@ -21,13 +29,14 @@ const DEFAULT_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
 /// The number of an error.
 pub(super) type Errno = i32;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct State {
     /// Since the kernel started.
     pub(super) now: Duration,
     pub(super) running: Snapshot,
     pub(super) schedulers: BTreeSet<SchedulerName>,
     trash: Vec<Trashed>,
+    clients: Clients,
 }
 
 /// A destination that was removed.
@@ -56,17 +65,24 @@ impl State {
             running,
             schedulers: schedulers.collect(),
             trash,
+            clients: Clients::new(),
         }
     }
 
-    /// Lets time pass: what is in the trash without connections for long enough is forgotten.
+    /// Lets time pass: connections are forgotten as they are due, and what is in the trash without
+    /// connections for long enough.
     pub(super) fn advance(&mut self, by: Duration) {
-        self.now = self.now.saturating_add(by);
-        let now = self.now;
+        let end = self.now.saturating_add(by).min(END_OF_TIME);
+        while let Some(at) = self.clients.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.clients.handle_timeout(self.now);
+            self.look_at_trash();
+        }
+        self.now = end;
         self.trash.retain(|trashed| {
             trashed
                 .idle_since
-                .is_none_or(|since| now.saturating_sub(since) < TRASH_PERIOD)
+                .is_none_or(|since| end.saturating_sub(since) < TRASH_PERIOD)
         });
     }
 
@@ -97,14 +113,73 @@ impl State {
     ) -> bool {
         let found = self.destination_mut(service, destination);
         let found = found.map(|it| it.counts = counts).is_some();
-        let now = self.now;
+        self.look_at_trash();
+        found
+    }
+
+    /// Notes which destinations in the trash have lost their last connection.
+    fn look_at_trash(&mut self) {
         for trashed in &mut self.trash {
-            trashed.idle_since = match trashed.state.counts.is_zero() {
-                true => trashed.idle_since.or(Some(now)),
+            let counts = self.clients.counts(&trashed.service, &trashed.state.key);
+            trashed.idle_since = match trashed.state.counts.is_zero() && counts.is_zero() {
+                true => trashed.idle_since.or(Some(self.now)),
                 false => None,
             };
         }
-        found
+    }
+
+    /// The services as they are listed: with the clients' connections.
+    pub(super) fn services(&self) -> Vec<ServiceState> {
+        let mut services = self.running.services.clone();
+        for service in &mut services {
+            for destination in &mut service.destinations {
+                let more = self.clients.counts(&service.key, &destination.key);
+                let counts = &mut destination.counts;
+                counts.active = counts.active.saturating_add(more.active);
+                counts.inactive = counts.inactive.saturating_add(more.inactive);
+                counts.persistent = counts.persistent.saturating_add(more.persistent);
+            }
+        }
+        services
+    }
+
+    /// A client's first packet.
+    pub(super) fn connect(
+        &mut self,
+        flow: Flow,
+        mark: Option<NonZeroU32>,
+    ) -> Result<Connection, Dropped> {
+        let (timeouts, now) = (self.running.timeouts, self.now);
+        let known = self.clients.known(flow, timeouts, now);
+        self.look_at_trash();
+        if let Some(known) = known {
+            return known;
+        }
+        let services = &mut self.running.services;
+        let mut keys = flow.services(mark).into_iter();
+        let found = keys.find_map(|key| services.iter().position(|it| it.key == key));
+        let found = found.and_then(|place| services.get_mut(place));
+        let service = found.ok_or(Dropped::NoService { to: flow.to })?;
+        let (connection, listed) = self.clients.begin(flow, service, timeouts, now)?;
+        let destinations = service.destinations.iter_mut();
+        let chosen = destinations.filter(|it| it.key == listed);
+        let statistics = chosen.map(|it| &mut it.statistics);
+        for statistics in statistics.chain([&mut service.statistics]) {
+            let connections = &mut statistics.total.connections;
+            *connections = connections.saturating_add(1);
+        }
+        Ok(connection)
+    }
+
+    /// More packets of a connection.
+    pub(super) fn send(&mut self, flow: Flow, step: Step) -> Result<Connection, Dropped> {
+        let (timeouts, now) = (self.running.timeouts, self.now);
+        self.clients.send(flow, step, timeouts, now)
+    }
+
+    /// The clients' connections and templates.
+    pub(super) fn connections(&self) -> Vec<Connection> {
+        self.clients.list(self.running.timeouts, self.now)
     }
 
     /// Makes a change, or says as the kernel would why not.
@@ -115,6 +190,7 @@ impl State {
                     return Err(errno::EEXIST);
                 }
                 self.check_scheduler(settings.scheduler)?;
+                self.clients.add_service(service, &settings, self.now)?;
                 self.running
                     .services
                     .push(ServiceState::new(service, settings));
@@ -122,10 +198,12 @@ impl State {
             Change::SetService { service, settings } => {
                 self.service(service)?;
                 self.check_scheduler(settings.scheduler)?;
+                self.clients.set_service(service, &settings, self.now)?;
                 self.service(service)?.settings = settings;
             }
             Change::RemoveService { service } => {
                 let destinations = std::mem::take(&mut self.service(service)?.destinations);
+                self.clients.remove_service(service, self.now);
                 self.discard(service, destinations);
                 self.running.services.retain(|it| it.key != service);
             }
@@ -139,6 +217,8 @@ impl State {
                 if self.service(service)?.destination(&destination).is_some() {
                     return Err(errno::EEXIST);
                 }
+                let clients = &mut self.clients;
+                clients.add_destination(service, destination, &settings, self.now)?;
                 let mut state = DestinationState::new(destination, settings);
                 if let Some(old) = self.revive(service, destination) {
                     state = DestinationState { settings, ..old };
@@ -158,6 +238,8 @@ impl State {
                     .iter_mut()
                     .find(|it| it.key == destination);
                 found.ok_or(errno::ENOENT)?.settings = settings;
+                let clients = &mut self.clients;
+                clients.set_destination(service, destination, &settings, self.now)?;
             }
             Change::RemoveDestination {
                 service,
@@ -169,6 +251,8 @@ impl State {
                     .iter()
                     .position(|it| it.key == destination);
                 let state = owner.destinations.remove(place.ok_or(errno::ENOENT)?);
+                let clients = &mut self.clients;
+                clients.remove_destination(service, destination, self.now)?;
                 self.discard(service, vec![state]);
             }
             Change::SetTimeouts(timeouts) => {
@@ -184,6 +268,7 @@ impl State {
             Change::Zero(None) => self.running.services.iter_mut().for_each(zero),
             Change::Flush => {
                 for service in std::mem::take(&mut self.running.services) {
+                    self.clients.remove_service(service.key, self.now);
                     self.discard(service.key, service.destinations);
                 }
             }
@@ -248,15 +333,13 @@ impl State {
     }
 
     fn discard(&mut self, service: ServiceKey, destinations: Vec<DestinationState>) {
-        let now = self.now;
-        self.trash.extend(destinations.into_iter().map(|state| {
-            let idle_since = state.counts.is_zero().then_some(now);
-            Trashed {
-                service,
-                state,
-                idle_since,
-            }
-        }));
+        let removed = destinations.into_iter().map(|state| Trashed {
+            service,
+            state,
+            idle_since: None,
+        });
+        self.trash.extend(removed);
+        self.look_at_trash();
     }
 
     fn revive(&mut self, service: ServiceKey, key: Endpoint) -> Option<DestinationState> {

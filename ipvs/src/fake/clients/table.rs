@@ -1,0 +1,168 @@
+//! What the clients' schedulers are told of changes of the table.
+
+use std::time::{Duration, Instant};
+
+use super::{Clients, socket};
+use crate::{
+    ClientMask, DestinationSettings, Endpoint, ServiceKey, ServiceSettings, backend::errno,
+    fake::state::Errno,
+};
+
+/// The scheduler of a service that was removed: a service that is added again begins with a new
+/// one, and finds its destinations' connections and templates.
+#[derive(Debug)]
+struct Nobody;
+
+impl sched::Scheduler for Nobody {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn pick(
+        &mut self,
+        _: &sched::Arrival,
+        _: sched::Flags,
+        _: &sched::Servers,
+    ) -> Option<sched::ServerId> {
+        None
+    }
+}
+
+impl Clients {
+    pub(in crate::fake) fn add_service(
+        &mut self,
+        key: ServiceKey,
+        settings: &ServiceSettings,
+        now: Duration,
+    ) -> Result<(), Errno> {
+        let at = self.instant(now);
+        self.services.entry(key).or_insert_with(|| {
+            sched::Service::with_scheduler(Box::new(Nobody), sched::Rules::default(), at)
+        });
+        self.set_service(key, settings, now)
+    }
+
+    /// As in the kernel the scheduler keeps its memory unless it is another one. EINVAL: it does not
+    /// take so many destinations.
+    pub(in crate::fake) fn set_service(
+        &mut self,
+        key: ServiceKey,
+        settings: &ServiceSettings,
+        now: Duration,
+    ) -> Result<(), Errno> {
+        let kind = settings.scheduler.as_str().parse::<sched::Kind>();
+        let kind = kind.map_err(|_| errno::ENOENT)?;
+        self.change(key, now, |service, at| {
+            service.set_kind(kind, at)?;
+            service.set_flags(flags(settings));
+            service.set_persistence(persistence(settings));
+            Ok(())
+        })
+    }
+
+    pub(in crate::fake) fn remove_service(&mut self, key: ServiceKey, now: Duration) {
+        let at = self.instant(now);
+        let Some(service) = self.services.get_mut(&key) else {
+            return;
+        };
+        let servers = service.servers().iter().map(sched::Server::address);
+        for address in servers.collect::<Vec<_>>() {
+            let removed = service.remove_server(address, at);
+            debug_assert!(removed.is_ok(), "{address} was listed");
+        }
+        let emptied = service.set_scheduler(Box::new(Nobody), at);
+        debug_assert!(emptied.is_ok(), "it takes any number of servers");
+        self.drop_unused();
+    }
+
+    pub(in crate::fake) fn add_destination(
+        &mut self,
+        key: ServiceKey,
+        destination: Endpoint,
+        settings: &DestinationSettings,
+        now: Duration,
+    ) -> Result<(), Errno> {
+        let settings = server_settings(settings);
+        self.change(key, now, |service, at| {
+            let added = service.add_server(socket(destination), settings, at);
+            added.map(drop)
+        })
+    }
+
+    pub(in crate::fake) fn set_destination(
+        &mut self,
+        key: ServiceKey,
+        destination: Endpoint,
+        settings: &DestinationSettings,
+        now: Duration,
+    ) -> Result<(), Errno> {
+        let settings = server_settings(settings);
+        self.change(key, now, |service, at| {
+            let edited = service.edit_server(socket(destination), settings, at);
+            edited.map(drop)
+        })
+    }
+
+    pub(in crate::fake) fn remove_destination(
+        &mut self,
+        key: ServiceKey,
+        destination: Endpoint,
+        now: Duration,
+    ) -> Result<(), Errno> {
+        self.change(key, now, |service, at| {
+            let removed = service.remove_server(socket(destination), at);
+            removed.map(drop)
+        })
+    }
+
+    /// Drops the services that were removed and have nothing left to come back to.
+    pub(super) fn drop_unused(&mut self) {
+        let entries = &self.entries;
+        self.services.retain(|key, service| {
+            service.kind().is_some()
+                || service.poll_timeout().is_some()
+                || entries.values().any(|entry| entry.service == *key)
+        });
+    }
+
+    fn change(
+        &mut self,
+        key: ServiceKey,
+        now: Duration,
+        change: impl FnOnce(&mut sched::Service, Instant) -> Result<(), sched::ServiceError>,
+    ) -> Result<(), Errno> {
+        let at = self.instant(now);
+        let service = self.services.get_mut(&key).ok_or(errno::ESRCH)?;
+        change(service, at).map_err(|error| match error {
+            sched::ServiceError::ServerExists(_) => errno::EEXIST,
+            sched::ServiceError::NoSuchServer(_) => errno::ENOENT,
+            sched::ServiceError::Settings { .. }
+            | sched::ServiceError::TooManyServers { .. }
+            | _ => errno::EINVAL,
+        })
+    }
+}
+
+fn flags(settings: &ServiceSettings) -> sched::Flags {
+    let mut flags = sched::Flags::NONE;
+    flags.one_packet = settings.flags.one_packet;
+    flags.fallback = settings.flags.fallback;
+    flags.port = settings.flags.port;
+    flags.third = settings.flags.third;
+    flags
+}
+
+fn persistence(settings: &ServiceSettings) -> Option<sched::Persistence> {
+    settings.persistence.map(|wanted| {
+        let persistence = sched::Persistence::new(wanted.timeout.into());
+        match wanted.clients {
+            ClientMask::V4(mask) => persistence.with_netmask(mask),
+            ClientMask::V6(prefix) => persistence.with_prefix(prefix.bits()),
+        }
+    })
+}
+
+const fn server_settings(settings: &DestinationSettings) -> sched::ServerSettings {
+    sched::ServerSettings::new(settings.weight.get())
+        .with_thresholds(settings.thresholds.upper(), settings.thresholds.lower())
+}
