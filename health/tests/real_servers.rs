@@ -3,70 +3,18 @@
 //! Each runs from a temporary directory, in a network namespace of the test, so that its port is
 //! free and nothing outside is reached.
 
-use std::{
-    fs,
-    future::Future,
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+#[path = "support/server.rs"]
+mod server;
+
+use std::process::Command;
 
 use health::{
     Connect, DialogueError, DialogueProbe, DnsError, DnsProbe, HealthProbe, Hello, ProbeError,
-    Rcode, RecordType, Reply, SmtpProbe, Target, UdpProbe,
+    Rcode, RecordType, Reply, SmtpProbe, UdpProbe,
 };
-use lab::{in_namespace, wait_until};
+use lab::in_namespace;
+use server::{Server, block_on};
 use tempfile::TempDir;
-
-/// Longer than any server takes to start or to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server that is killed at the end of its test.
-struct Server {
-    child: Child,
-    target: Target,
-}
-
-impl Server {
-    fn start(command: &mut Command, directory: &Path, port: u16) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let log = fs::File::create(directory.join("log")).expect("a log");
-        let child = command
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the server is installed and starts");
-        let server = Self {
-            child,
-            target: Target::new(address),
-        };
-        wait_until(&format!("{command:?} listens"), PATIENCE, || {
-            TcpStream::connect(address).is_ok()
-        });
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(async {
-        tokio::time::timeout(PATIENCE, future)
-            .await
-            .expect("in time")
-    })
-}
 
 #[test]
 #[cfg_attr(

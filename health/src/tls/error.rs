@@ -140,10 +140,13 @@ pub(super) fn of_certificate(certificate: &[u8], error: &Error) -> TlsProblem {
             expected: expected.to_str().into_owned(),
             names: presented.clone(),
         },
-        CertificateError::UnknownIssuer => TlsProblem::UnknownAuthority {
-            issuer: X509Certificate::from_der(certificate)
-                .map_or_else(|_| String::new(), |(_, it)| it.issuer().to_string()),
-        },
+        // Of an authority's name, but not by its key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TlsProblem::UnknownAuthority {
+                issuer: X509Certificate::from_der(certificate)
+                    .map_or_else(|_| String::new(), |(_, it)| it.issuer().to_string()),
+            }
+        }
         _ => TlsProblem::Certificate {
             reason: cause.to_string(),
         },
