@@ -11,16 +11,26 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 exec </dev/null
 export CARGO_TERM_COLOR=never PATH=$PATH:/usr/sbin:/sbin
 
-# command:package that brings it
-lab_tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps nft:nftables curl:curl)
+# command (or python3.module):package that brings it
+lab_tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps nft:nftables curl:curl
+    setpriv:util-linux redis-server:redis-server dnsmasq:dnsmasq-base nginx:nginx-light
+    python3.aiosmtpd:python3-aiosmtpd)
 guest_tools=(linux.uml:user-mode-linux modprobe:kmod ip:iproute2 ipvsadm:ipvsadm curl:curl
     iptables-legacy:iptables)
+
+# Whether a command is here, or Debian's python3 has a module (`python3.module`).
+has() {
+    case $1 in
+    python3.*) /usr/bin/python3 -c "import ${1#python3.}" 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
 
 # Of the tools given, the packages of those that are not here.
 missing_packages() {
     local tool
     for tool; do
-        command -v "${tool%%:*}" >/dev/null || echo "${tool##*:}"
+        has "${tool%%:*}" || echo "${tool##*:}"
     done
 }
 

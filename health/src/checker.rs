@@ -104,7 +104,7 @@ pub struct Counters {
 ///
 /// Never has more than one probe under way. After every [`handle`](Self::handle) take all outputs
 /// before waiting for [`poll_timeout`](Self::poll_timeout), which is later than `now` after
-/// [`Input::Timeout`].
+/// [`Input::Timeout`], but for a step that [follows at once](CheckConfig::fast_recovery).
 #[derive(Debug, Clone)]
 pub struct Checker {
     config: CheckConfig,
@@ -314,6 +314,11 @@ impl Checker {
             false => self.on_failure(now),
         };
         self.proven = true;
+        if wait.is_zero() {
+            // The slot stays: the steps together take one.
+            self.phase = Phase::Waiting { due, probe_at: now };
+            return;
+        }
         let due = self.slot(due, wait, now);
         let fraction = random::number(self.seed, self.next_run);
         let probe_at = due + random::part(self.config.jitter, fraction);
@@ -326,7 +331,10 @@ impl Checker {
         self.failures = 0;
         self.step += 1;
         if self.step < self.config.steps.get() {
-            return self.config.interval;
+            return match self.config.fast_recovery && self.health != Health::Up {
+                true => Duration::ZERO,
+                false => self.config.interval,
+            };
         }
         self.step = 0;
         self.passes = self.passes.saturating_add(1);

@@ -13,7 +13,7 @@ use tokio::{
     time,
 };
 
-use crate::{ProbeError, Target};
+use crate::{ProbeError, Target, sys};
 
 mod cause;
 
@@ -31,12 +31,14 @@ pub struct Connect {
     pub address: Option<IpAddr>,
     /// The port to connect to; `None`: the target's (`connect_port`).
     pub port: Option<NonZeroU16>,
-    /// The address to connect from; `None`: the kernel chooses (`bindto`).
+    /// The address to connect from; `None`: the kernel chooses (`bindto`). The port is chosen for
+    /// each server, so that there are as many as without it.
     pub bind_address: Option<IpAddr>,
     /// The port to connect from; `None`: the kernel chooses (`bind_port`). The same port can be
     /// used again for the same server only a minute later, unless the server closes first.
     pub bind_port: Option<NonZeroU16>,
-    /// The interface to connect by, whatever the routes say (`bind_if`). Needs CAP_NET_RAW.
+    /// The interface to connect by, whatever the routes say (`bind_if`). Needs CAP_NET_RAW
+    /// before Linux 5.7.
     pub bind_interface: Option<String>,
     /// The mark that firewall and routing rules see (`fwmark`). Needs CAP_NET_ADMIN.
     pub fwmark: Option<NonZeroU32>,
@@ -132,6 +134,10 @@ impl Connect {
                 socket
                     .set_reuse_address(true)
                     .map_err(|source| local("allow the port to be used again", source))?;
+            } else {
+                // A kernel that does not know it (before Linux 4.2) reserves a port, which serves
+                // until they are used up.
+                let _older_kernel = sys::choose_port_at_connect(socket);
             }
             socket
                 .bind(&SockAddr::from(source))

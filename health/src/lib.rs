@@ -46,7 +46,7 @@
 //!
 //! # Without a runtime
 //!
-//! //! A [`Checker`] is a value without clock, socket or task. It says when to probe, is told how the
+//! A [`Checker`] is a value without clock, socket or task. It says when to probe, is told how the
 //! probe went, and says when the server's health changes. The loop around it is always the same:
 //! hand it an [`Input`] and the time, take every [`Output`] until there is none, wait until
 //! [`Checker::poll_timeout`].

@@ -15,6 +15,17 @@ pub(crate) fn queue_errors(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
     } else {
         (libc::IPPROTO_IP, libc::IP_RECVERR)
     };
+    switch_on(socket, level, name)
+}
+
+/// Has a socket that is bound to an address without a port get its port when it connects
+/// (`IP_BIND_ADDRESS_NO_PORT`, for IPv6 too). Otherwise it has the port for itself whatever it
+/// connects to, for the minute after its end too, and no more than about 28,000 have one.
+pub(crate) fn choose_port_at_connect(socket: &impl AsRawFd) -> io::Result<()> {
+    switch_on(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT)
+}
+
+fn switch_on(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     let length = length_of(size_of_val(&on));
     // SAFETY: the pointer and the length are those of `on`, which the kernel only reads.

@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use health::{CheckConfig, Checker, Counted, Health, Input, KeepalivedTiming, Output, WhenDown};
+use health::{
+    CheckConfig, Checker, Counted, Health, Initial, Input, KeepalivedTiming, Output, WhenDown,
+};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -164,6 +166,43 @@ fn row_6_urls_run_one_per_delay_loop_and_all_must_pass_in_sequence() {
             (245, 0, Down),
             (306, 1, Up),
             (367, 0, Up),
+        ],
+    );
+}
+
+#[test]
+fn row_6_with_fast_recovery_the_urls_of_a_server_that_is_not_up_run_without_a_wait() {
+    let mut config = tcp(0);
+    config.steps = NonZeroU32::new(3).unwrap();
+    config.fast_recovery = true;
+    config.initial = Initial::Down;
+    assert_eq!(
+        Rig::new(config).probes([true, true, true, true, false, true, false, true]),
+        [
+            (1, 0, Down),
+            (2, 1, Down),
+            (3, 2, Up),
+            (64, 0, Up),
+            (125, 1, Down),
+            (186, 0, Down),
+            (187, 1, Down),
+            (248, 0, Down),
+        ],
+    );
+}
+
+#[test]
+fn steps_without_a_wait_keep_to_the_grid() {
+    let mut config = CheckConfig::plain(secs(60), secs(5));
+    config.steps = NonZeroU32::new(3).unwrap();
+    config.fast_recovery = true;
+    assert_eq!(
+        Rig::new(config).probes([true, true, true, true]),
+        [
+            (1, 0, Health::Unknown),
+            (2, 1, Health::Unknown),
+            (3, 2, Up),
+            (61, 0, Up),
         ],
     );
 }

@@ -36,6 +36,7 @@ prop_compose! {
         timeout in millis(1..10_000),
         counted in prop_oneof![Just(Counted::FromEnd), Just(Counted::FromStart)],
         (rise, fall, steps) in (small(), small(), small()),
+        fast_recovery in any::<bool>(),
         initial in prop_oneof![
             Just(Initial::AssumedUp), Just(Initial::Down), Just(Initial::Unknown), Just(Initial::Up)
         ],
@@ -50,6 +51,7 @@ prop_compose! {
         config.rise = rise;
         config.fall = fall;
         config.steps = steps;
+        config.fast_recovery = fast_recovery;
         config.initial = initial;
         config.when_down = when_down;
         config.jitter = jitter;
@@ -159,7 +161,9 @@ proptest! {
                 > before.passed + before.failed;
             if matches!(step, Step::Timeout) || counted {
                 let next = checker.poll_timeout();
-                prop_assert!(next.is_none_or(|at| at > now), "a busy loop");
+                let between_steps = passes % config.steps.get() != 0;
+                let at_once = config.fast_recovery && health != Health::Up && between_steps;
+                prop_assert!(next.is_none_or(|at| at > now || at_once), "a busy loop");
             }
         }
     }

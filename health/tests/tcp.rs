@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
-    env, error::Error as _, fs::File, iter, net::SocketAddr, num::NonZeroU32, process::Command,
-    time::Duration,
+    env, fs::File, future::ready, iter, net::SocketAddr, num::NonZeroU32, pin::pin,
+    process::Command, time::Duration,
 };
 
 use health::{Connect, HealthProbe, ProbeError, Success, Target, TcpProbe};
-use lab::in_namespace;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -38,6 +37,30 @@ fn deaf() -> (Socket, Target) {
 async fn a_server_that_takes_connections_passes() {
     let (_listener, target) = listener().await;
     assert_eq!(probe(target, |_| {}).await.unwrap(), Success::default());
+}
+
+#[tokio::test]
+async fn a_server_that_resets_or_closes_at_once_passes_even_before_the_probe_has_looked() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Target::new(listener.local_addr().unwrap());
+    for (closes_first, resets) in [(false, true), (true, false), (true, true)] {
+        let mut probing = pin!(probe(target, |_| {}));
+        tokio::select! {
+            biased;
+            ended = &mut probing => assert!(false, "it has not waited: {ended:?}"),
+            () = ready(()) => {}
+        }
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = Socket::from(accepted);
+        if closes_first {
+            accepted.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        if resets {
+            accepted.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(accepted);
+        assert_eq!(probing.await.unwrap(), Success::default());
+    }
 }
 
 /// Set in the process that has few descriptors.
@@ -139,30 +162,4 @@ async fn what_root_alone_may_is_told_with_its_capability_or_done() {
     if let Err(error) = result {
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
     }
-}
-
-#[test]
-#[cfg_attr(
-    not(feature = "lab"),
-    ignore = "lab: needs root and network namespaces"
-)]
-fn an_interface_that_disappears_and_a_network_without_a_way_are_told_apart() {
-    in_namespace(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let elsewhere = Target::new("192.0.2.1:80".parse().unwrap());
-            let error = probe(elsewhere, |_| {}).await.unwrap_err();
-            assert!(matches!(error, ProbeError::Unreachable { .. }), "{error}");
-            assert!(error.source().is_some());
-            let by = |connect: &mut Connect| connect.bind_interface = Some("gone0".to_owned());
-            let error = probe(elsewhere, by).await.unwrap_err().to_string();
-            assert!(
-                error.contains("gone0") && error.contains("no such interface"),
-                "{error}"
-            );
-        });
-    });
 }

@@ -28,6 +28,9 @@ pub struct CheckConfig {
     /// Probes that make one check, such as the URLs of one `HTTP_GET`: they run one after the
     /// other, an interval apart, and the check passes when the last one does.
     pub steps: NonZeroU32,
+    /// Whether the steps of a server that is not up follow one another at once instead of an
+    /// interval apart: keepalived's `fast_recovery`. Between checks there is a wait all the same.
+    pub fast_recovery: bool,
     /// What holds before the first result.
     pub initial: Initial,
     /// What follows on failures of a server that is down.
@@ -139,6 +142,7 @@ impl CheckConfig {
             rise: NonZeroU32::new(2).expect("it is not zero"),
             fall: NonZeroU32::new(3).expect("it is not zero"),
             steps: NonZeroU32::MIN,
+            fast_recovery: false,
             initial: Initial::Unknown,
             when_down: WhenDown::Wait,
             jitter: Duration::ZERO,
@@ -150,7 +154,8 @@ impl CheckConfig {
     ///
     /// The others differ in one thing each: `MISC_CHECK` counts [`Counted::FromStart`];
     /// `SMTP_CHECK` is [`WhenDown::Retry`]; `HTTP_GET` and `SSL_GET` have a `down_interval` of the
-    /// longer of `delay_loop` and `delay_before_retry`, and as many `steps` as URLs.
+    /// longer of `delay_loop` and `delay_before_retry`, as many `steps` as URLs, and
+    /// [`fast_recovery`](Self::fast_recovery).
     #[must_use]
     pub const fn keepalived(timing: &KeepalivedTiming) -> Self {
         Self {
@@ -162,6 +167,7 @@ impl CheckConfig {
             rise: NonZeroU32::MIN,
             fall: NonZeroU32::MIN.saturating_add(timing.retry),
             steps: NonZeroU32::MIN,
+            fast_recovery: false,
             initial: if timing.alpha {
                 Initial::Down
             } else {

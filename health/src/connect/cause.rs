@@ -4,10 +4,12 @@ use std::{io, net::SocketAddr};
 
 use crate::ProbeError;
 
-/// An error while a connection is made.
+/// An error while a connection is made. One that was made and broken off before anybody looked is
+/// [`ProbeError::Reset`]: the answer to a refused one is ECONNREFUSED.
 pub(crate) fn while_connecting(address: SocketAddr, source: io::Error) -> ProbeError {
     match source.raw_os_error() {
-        Some(libc::ECONNRESET) => ProbeError::Reset {
+        // EPIPE: it was closed first, then reset.
+        Some(libc::ECONNRESET | libc::EPIPE) => ProbeError::Reset {
             address,
             doing: "connecting",
         },
@@ -72,15 +74,19 @@ pub(crate) fn local(action: String, source: io::Error) -> ProbeError {
         Some(libc::EINVAL | libc::EAFNOSUPPORT) if action.starts_with("bind") => {
             Some("both addresses must be of one family")
         }
+        Some(libc::EINVAL) if action.starts_with("connect") => {
+            Some("a route of this machine discards what goes there (type blackhole)")
+        }
         Some(libc::EPERM | libc::EACCES) if action.contains("firewall mark") => {
             Some("that needs CAP_NET_ADMIN")
         }
         Some(libc::EPERM | libc::EACCES) if action.contains("interface") => {
             Some("that needs CAP_NET_RAW")
         }
-        Some(libc::EPERM | libc::EACCES) => {
-            Some("a firewall of this machine forbids it, or the port needs CAP_NET_BIND_SERVICE")
-        }
+        Some(libc::EPERM | libc::EACCES) => Some(
+            "a firewall or a route of this machine forbids it, or the port needs \
+             CAP_NET_BIND_SERVICE",
+        ),
         Some(libc::ENOBUFS | libc::ENOMEM) => Some("the kernel has no memory left"),
         _ => None,
     };
