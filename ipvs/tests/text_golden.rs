@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipvs::{
-    Info, Snapshot, SyncDaemon, Table, TimeoutChange, Timeouts, Version,
+    Forwarding, Info, Snapshot, SyncDaemon, Table, TimeoutChange, Timeouts, Version,
     text::{
         Columns, Dialect, ListOptions, Names, Order, connections_title, list, list_daemons,
         list_service, list_timeouts, parse, parse_table, save,
@@ -221,4 +221,21 @@ fn what_ipvsadm_saved_is_restored_but_for_what_it_loses() {
         "{complete}"
     );
     assert_eq!(parse_table(&complete).unwrap(), table());
+}
+
+/// ipvsadm 1.31 writes `-f -1`, no `flag-3`, and `(null)` in place of a forwarding method.
+#[test]
+fn what_ipvsadm_could_not_restore_or_leaves_out_is_written_so_that_it_restores_it() {
+    let text = "-A -t 10.1.0.101:80 -s mh -b mh-port,flag-3\n\
+                -a -t 10.1.0.101:80 -r 10.0.0.1:80 -g -w 1\n\
+                -A -f 4294967295 -s sh -b flag-3\n";
+    let mut table = parse_table(text).unwrap();
+    assert_eq!(save(&table, Dialect::Ipvsadm, &Names::default()), text);
+
+    let mut destinations = table
+        .services
+        .values_mut()
+        .flat_map(|it| it.destinations.values_mut());
+    destinations.next().unwrap().forwarding = Forwarding::Bypass;
+    assert_eq!(save(&table, Dialect::Ipvsadm, &Names::default()), text);
 }

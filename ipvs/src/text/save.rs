@@ -15,9 +15,17 @@ pub enum Dialect {
     /// Everything, in numeric order: thresholds, timeouts and daemons too. ipvsadm reads it.
     #[default]
     Complete,
-    /// What `ipvsadm -Sn` writes, byte for byte in its order. Thresholds, timeouts and daemons are
-    /// lost, and so are the forwarding methods local, which it writes as `-g`, and bypass, for
-    /// which it writes `(null)` and this `-g`, for no ipvsadm reads the other.
+    /// What `ipvsadm -Sn` writes, in its order. Thresholds, timeouts and daemons are lost, and so are
+    /// the forwarding methods local and bypass, which become `-g`.
+    ///
+    /// Byte for byte, except where ipvsadm 1.31 could not restore what it writes or leaves out what
+    /// it could:
+    ///
+    /// | set up | ipvsadm writes | this |
+    /// | --- | --- | --- |
+    /// | mark 2³¹ and above | `-f -1`, which it refuses | `-f 4294967295` |
+    /// | forwarding method bypass | `(null)`, which it refuses | `-g` |
+    /// | `flag-3` with sh and mh | nothing | `flag-3`, which it reads |
     Ipvsadm,
 }
 
