@@ -144,7 +144,7 @@ impl Kernel {
     ///
     /// A new connection is scheduled as Linux 6.1 schedules it, by the crate `sched`. One that is
     /// known already goes on where it is: a flow of UDP, and a client that comes again from the same
-    /// port before its old connection is over. What a one-packet service gets is told and not
+    /// port before its old connection is seen to be over, or under persistence. What a one-packet service gets is told and not
     /// remembered.
     ///
     /// # Errors

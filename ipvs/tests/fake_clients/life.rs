@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipvs::{
     Change, Connection, Counts, Endpoint, Family, IpvsBackend, ServiceKey,
-    fake::{Dropped, Flow},
+    fake::{Dropped, Flow, Kernel},
 };
 
 use crate::{NAT, SECOND, at, client, counts, destination, kernel, states, web, web_address};
@@ -47,22 +47,27 @@ async fn the_director_of_direct_routes_sees_but_one_end_close() {
     kernel.connect(client(0)).unwrap();
     kernel.close(client(0)).unwrap();
     assert_eq!(states(&kernel), [("FIN_WAIT".to_owned(), 30)]);
-    kernel.reset(client(0)).unwrap();
-    assert_eq!(states(&kernel), [("CLOSE".to_owned(), 10)]);
-    // The same port again: the entry serves once more, at the same destination.
+    assert_eq!(counts(&kernel, web(), "10.0.0.1:80").await, [0, 1, 0]);
+    // It may not have closed: the same port again belongs to the entry, which is not scheduled anew.
     kernel.connect(client(0)).unwrap();
     assert_eq!(states(&kernel), [("ESTABLISHED".to_owned(), 900)]);
     assert_eq!(counts(&kernel, web(), "10.0.0.1:80").await, [1, 0, 0]);
+    let seen = destination(&kernel, web(), "10.0.0.1:80").await;
+    assert_eq!(seen.statistics.total.connections, 1);
+    kernel.reset(client(0)).unwrap();
+    assert_eq!(states(&kernel), [("CLOSE".to_owned(), 10)]);
 }
 
 #[test]
 fn a_port_that_is_used_again_after_its_connection_is_over_is_scheduled_anew() {
     let kernel = kernel(&format!("{NAT}-a -t 10.1.0.100:80 -r 10.0.0.2:8080 -m\n"));
-    let first = kernel.connect(client(0)).unwrap().destination;
-    assert_eq!(kernel.connect(client(0)).unwrap().destination, first);
-    kernel.close(client(0)).unwrap();
-    assert_ne!(kernel.connect(client(0)).unwrap().destination, first);
-    assert_eq!(kernel.connections().len(), 1);
+    for end in [Kernel::close, Kernel::reset] {
+        let first = kernel.connect(client(0)).unwrap().destination;
+        assert_eq!(kernel.connect(client(0)).unwrap().destination, first);
+        end(&kernel, client(0)).unwrap();
+        assert_ne!(kernel.connect(client(0)).unwrap().destination, first);
+        assert_eq!(kernel.connections().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -223,6 +228,11 @@ async fn persistence_holds_a_client_even_at_weight_0_until_it_stays_away() {
     for number in 0..6 {
         kernel.reset(client(number)).unwrap();
     }
+    // Not even a port that is used again is scheduled anew.
+    let again = kernel.connect(client(0)).unwrap();
+    assert_eq!(again.destination, first);
+    assert_eq!(counts(&kernel, web(), &name).await, [1, 5, 1]);
+    kernel.reset(client(0)).unwrap();
     // The template goes once it is due and has no connection.
     kernel.advance(49 * SECOND);
     assert_eq!(counts(&kernel, web(), &name).await, [0, 0, 1]);

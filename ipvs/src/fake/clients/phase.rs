@@ -70,7 +70,7 @@ impl Phase {
     /// Whether a client that connects again from the same port is expected to.
     pub(super) const fn is_over(self, protocol: Protocol) -> bool {
         match protocol {
-            Protocol::Tcp => matches!(self, Self::Closed),
+            Protocol::Tcp => matches!(self, Self::Closed | Self::Reset),
             Protocol::Sctp => !matches!(self, Self::Open),
             Protocol::Udp => false,
         }
