@@ -14,6 +14,7 @@ use ipvs::{
 };
 
 mod connections;
+mod keeping;
 mod refusals;
 mod settings;
 mod tables;
