@@ -92,7 +92,10 @@ impl Driver {
                     None | Some(Command::End(Shutdown::Leave)) => return,
                     Some(Command::End(Shutdown::Remove(removal))) => {
                         self.ending = true;
-                        ReconcileInput::Desired { table: Table::default(), removal }
+                        let table = Table::default();
+                        let nothing = ReconcileInput::Desired { table, removal };
+                        self.reconciler.handle(nothing, now().into_std());
+                        ReconcileInput::Leave(removal)
                     }
                 },
                 () = until(deadline) => ReconcileInput::Timeout,

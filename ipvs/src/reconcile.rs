@@ -1,16 +1,16 @@
 //! Brings a kernel's table to what is desired, and keeps it there.
 
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
 use crate::{
     Change, ChangeOutcome, Drain, DrainInput, Endpoint, Ownership, Refusal, RefusalReason,
-    ServiceKey, Snapshot, Table, plan, plan_owned,
+    ServiceKey, Snapshot, Table,
 };
 
+mod compare;
 mod holds;
 mod leave;
 mod types;
@@ -37,7 +37,10 @@ pub struct Reconciler {
     policy: ReconcilePolicy,
     /// What is desired, once that is told.
     desired: Option<Table>,
+    /// How destinations go of which nothing else is said.
     removal: Removal,
+    /// How those go that were desired, until they are gone.
+    ways: BTreeMap<(ServiceKey, Endpoint), Removal>,
     owned: Ownership,
     /// What the kernel has, as far as is known.
     known: Option<Table>,
@@ -88,6 +91,7 @@ impl Reconciler {
             },
             desired: None,
             removal: Removal::AtOnce,
+            ways: BTreeMap::new(),
             owned,
             known: None,
             leaving: BTreeMap::new(),
@@ -131,7 +135,8 @@ impl Reconciler {
     pub fn handle(&mut self, input: ReconcileInput, now: Instant) {
         match input {
             ReconcileInput::Timeout => self.on_timeout(now),
-            ReconcileInput::Desired { table, removal } => self.on_desired(table, removal, now),
+            ReconcileInput::Desired { table, removal } => self.on_desired(table, removal),
+            ReconcileInput::Leave(removal) => self.on_leave(removal, now),
             ReconcileInput::Look => self.look = true,
             ReconcileInput::Read(snapshot) => self.on_read(&snapshot, now),
             ReconcileInput::NotRead { because } => {
@@ -180,14 +185,11 @@ impl Reconciler {
         }
     }
 
-    fn on_desired(&mut self, table: Table, removal: Removal, now: Instant) {
+    fn on_desired(&mut self, table: Table, removal: Removal) {
         self.owned.extend(&table);
         self.stay_if_desired(&table);
-        if removal != self.removal {
-            self.removal = removal;
-            self.hurry(now);
-            self.may_differ = true;
-        }
+        self.note_ways(&table, removal);
+        self.removal = removal;
         if self.desired.as_ref() != Some(&table) {
             self.desired = Some(table);
             self.holds.retry();
@@ -327,6 +329,7 @@ impl Reconciler {
         } else if std::mem::take(&mut self.look) || self.read_at <= now {
             self.read();
         } else if compares {
+            self.forget_ways();
             self.disown();
             if !std::mem::replace(&mut self.converged, true) {
                 self.holds.calm();
@@ -338,86 +341,6 @@ impl Reconciler {
     fn read(&mut self) {
         self.state = State::Reading;
         self.outputs.push_back(ReconcileOutput::Read);
-    }
-
-    /// What is to be changed now. Of what is no longer different no refusal is remembered.
-    fn compare(&mut self) -> Vec<Asked> {
-        let mut changes = self.differences();
-        let subjects: BTreeSet<_> = changes.iter().map(Subject::of).collect();
-        let leaving = &self.leaving;
-        self.holds.retain(|subject| {
-            let leaves = subject
-                .destination()
-                .is_some_and(|key| leaving.contains_key(&key));
-            leaves || subjects.contains(&subject)
-        });
-        changes.retain(|change| !self.waits(change));
-        let asked = |change| Asked {
-            change,
-            is_drain: false,
-        };
-        changes.into_iter().map(asked).collect()
-    }
-
-    /// What has to be changed, but for what leaves.
-    fn differences(&self) -> Vec<Change> {
-        let (Some(known), Some(desired)) = (&self.known, &self.desired) else {
-            return Vec::new();
-        };
-        let target = self.target(known, desired);
-        match self.policy.claim {
-            Claim::Own => plan_owned(known, &target, &self.owned),
-            Claim::Whole => plan(known, &target),
-        }
-    }
-
-    /// Whether it was refused just now, or its service was, which is not there.
-    fn waits(&self, change: &Change) -> bool {
-        let subject = Subject::of(change);
-        let is_missing = |service: &ServiceKey| {
-            let known = self.known.as_ref();
-            !known.is_some_and(|known| known.services.contains_key(service))
-        };
-        let waits_for_service = subject.destination().is_some_and(|(service, _)| {
-            is_missing(&service) && self.holds.holds(Subject::Service(service))
-        });
-        waits_for_service || self.holds.holds(subject)
-    }
-
-    /// What is desired, and what leaves as it is.
-    fn target<'a>(&self, known: &Table, desired: &'a Table) -> Cow<'a, Table> {
-        let mut target = Cow::Borrowed(desired);
-        for (service, destination) in self.leaving.keys() {
-            let Some(present) = known.services.get(service) else {
-                continue;
-            };
-            let Some(settings) = present.destinations.get(destination) else {
-                continue;
-            };
-            let services = &mut target.to_mut().services;
-            let kept = services.entry(*service).or_insert_with(|| crate::Service {
-                settings: present.settings,
-                destinations: BTreeMap::new(),
-            });
-            kept.destinations.insert(*destination, *settings);
-        }
-        target
-    }
-
-    /// What is gone and not desired is no longer ours, should somebody else set it up.
-    fn disown(&mut self) {
-        if let Some(known) = &self.known {
-            let owned = &mut self.owned;
-            owned
-                .services
-                .retain(|key| known.services.contains_key(key));
-            owned
-                .daemons
-                .retain(|role| known.daemons.contains_key(role));
-            self.desired
-                .iter()
-                .for_each(|desired| owned.extend(desired));
-        }
     }
 
     fn tell(&mut self, event: ReconcileEvent) {

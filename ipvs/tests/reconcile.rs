@@ -401,10 +401,10 @@ fn who_leaves_goes_at_once_when_that_is_asked_for_meanwhile() {
     policy.interval = 10 * SECOND;
     let mut rig = leaving();
     let without = rig.reconciler.desired().unwrap().clone();
-    rig.desire(&without, Removal::Drain(policy));
+    rig.handle(ReconcileInput::Leave(Removal::Drain(policy)));
     rig.run(200 * SECOND);
     assert_eq!(ends(&mut rig), [], "the new policy has no deadline");
-    rig.desire(&without, Removal::AtOnce);
+    rig.handle(ReconcileInput::Leave(Removal::AtOnce));
     rig.run(SECOND);
     let left = Counts {
         active: 2,
@@ -412,6 +412,53 @@ fn who_leaves_goes_at_once_when_that_is_asked_for_meanwhile() {
     };
     assert_eq!(ends(&mut rig), [DrainEnd::Removed { left }]);
     assert_eq!(rig.table().services, without.services);
+}
+
+#[test]
+fn everybody_goes_as_was_said_when_he_was_taken_out() {
+    // He is drained already, and the next table says that others go at once.
+    let mut rig = leaving();
+    let (service, destination) = web();
+    let mut next = rig.reconciler.desired().unwrap().clone();
+    let other = "10.0.0.3:80".parse().unwrap();
+    let settings = next.services[&service]
+        .destinations
+        .values()
+        .next()
+        .copied();
+    next.add_destination(service, other, settings.unwrap())
+        .unwrap();
+    rig.desire(&next, Removal::AtOnce);
+    rig.run(10 * SECOND);
+    let has = |rig: &Rig, destination| {
+        let services = rig.table().services;
+        services[&service].destinations.contains_key(&destination)
+    };
+    assert!(has(&rig, destination) && has(&rig, other));
+
+    // Both are told before anything of it can be done.
+    rig.run(100 * SECOND);
+    rig.desire(&table(WEB), Removal::AtOnce);
+    let counts = Counts {
+        active: 2,
+        ..Counts::ZERO
+    };
+    assert!(rig.kernel.set_counts(service, destination, counts));
+    rig.take_events();
+    let without = WEB.replace("-a -t 10.1.0.100:80 -r 10.0.0.2:80 -g -w 1\n", "");
+    for (text, removal) in [(&*without, drain()), ("", Removal::AtOnce)] {
+        let table = table(text);
+        let input = ReconcileInput::Desired { table, removal };
+        rig.reconciler.handle(ReconcileInput::Look, rig.now);
+        rig.reconciler.handle(input, rig.now);
+    }
+    rig.drain();
+    rig.run(10 * SECOND);
+    assert!(has(&rig, destination));
+    assert!(!has(&rig, "10.0.0.1:80".parse().unwrap()));
+    rig.run(100 * SECOND);
+    assert_eq!(ends(&mut rig), [DrainEnd::Removed { left: counts }]);
+    assert_eq!(rig.table().services.len(), 0);
 }
 
 #[test]

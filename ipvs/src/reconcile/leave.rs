@@ -25,9 +25,39 @@ impl Reconciler {
         }
     }
 
-    /// Who leaves already waits no longer than those who will.
-    pub(super) fn hurry(&mut self, now: Instant) {
-        let policy = match self.removal {
+    /// Notes how those go that this table takes out: it is said with it, and may be otherwise said
+    /// with the next one before anything was done.
+    pub(super) fn note_ways(&mut self, table: &Table, removal: Removal) {
+        let is_in = |table: &Table, (service, destination): &(ServiceKey, Endpoint)| {
+            let service = table.services.get(service);
+            service.is_some_and(|service| service.destinations.contains_key(destination))
+        };
+        self.ways.retain(|key, _| !is_in(table, key));
+        for (key, service) in self.desired.iter().flat_map(|before| &before.services) {
+            let ours = service.destinations.keys().map(|it| (*key, *it));
+            let out = ours.filter(|destination| !is_in(table, destination));
+            self.ways
+                .extend(out.map(|destination| (destination, removal)));
+        }
+    }
+
+    /// Forgets how those go that are gone.
+    pub(super) fn forget_ways(&mut self) {
+        let Some(known) = &self.known else {
+            return;
+        };
+        self.ways.retain(|(service, destination), _| {
+            let service = known.services.get(service);
+            service.is_some_and(|service| service.destinations.contains_key(destination))
+        });
+    }
+
+    /// Everybody goes like that from now on.
+    pub(super) fn on_leave(&mut self, removal: Removal, now: Instant) {
+        self.ways.clear();
+        self.removal = removal;
+        self.may_differ = true;
+        let policy = match removal {
             Removal::Drain(policy) => policy,
             Removal::AtOnce => DrainPolicy::at_once(),
         };
@@ -53,10 +83,8 @@ impl Reconciler {
 
     /// Destinations of ours that are not desired are drained, where that is how they are to go.
     pub(super) fn begin_drains(&mut self, now: Instant) {
-        let (Removal::Drain(policy), true) = (self.removal, self.may_differ) else {
-            return;
-        };
-        let (Some(known), Some(desired)) = (&self.known, &self.desired) else {
+        let (true, Some(known), Some(desired)) = (self.may_differ, &self.known, &self.desired)
+        else {
             return;
         };
         let is_ours = |service: &ServiceKey| {
@@ -65,13 +93,16 @@ impl Reconciler {
         for (key, service) in known.services.iter().filter(|(key, _)| is_ours(key)) {
             let desired = desired.services.get(key);
             for (destination, settings) in &service.destinations {
+                let name = (*key, *destination);
+                let way = self.ways.get(&name).unwrap_or(&self.removal);
+                let Removal::Drain(policy) = *way else {
+                    continue;
+                };
                 let wanted = desired.is_some_and(|it| it.destinations.contains_key(destination));
                 let held = self.holds.holds(Subject::Destination(*key, *destination));
                 if !wanted && !held {
                     let begun = || Drain::new(*key, *destination, *settings, policy, now);
-                    self.leaving
-                        .entry((*key, *destination))
-                        .or_insert_with(begun);
+                    self.leaving.entry(name).or_insert_with(begun);
                 }
             }
         }

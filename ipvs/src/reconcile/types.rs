@@ -67,9 +67,12 @@ pub enum ReconcileInput {
     Desired {
         /// The table.
         table: Table,
-        /// How destinations go that are not in it, also those that are on their way already.
+        /// How destinations go that it takes out. Those that an earlier one took out go as that
+        /// one said.
         removal: Removal,
     },
+    /// All destinations that are not desired go like that, also those on their way already.
+    Leave(Removal),
     /// Somebody says that the table has changed: it is read at once.
     Look,
     /// What a [`ReconcileOutput::Read`] saw.

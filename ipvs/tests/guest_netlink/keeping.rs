@@ -35,9 +35,8 @@ async fn wait_for(
             }
         }
     };
-    if timeout(Duration::from_secs(60), waiting).await.is_err() {
-        panic!("it never comes: {seen:?}");
-    }
+    let came = timeout(Duration::from_secs(60), waiting).await;
+    assert!(came.is_ok(), "it never comes: {seen:?}");
     seen
 }
 
