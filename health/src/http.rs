@@ -6,7 +6,7 @@ mod expect;
 mod page;
 mod pattern;
 mod status;
-mod wire;
+pub(crate) mod wire;
 
 use std::{io, net::SocketAddr};
 
@@ -18,6 +18,8 @@ use hyper::{
     http::uri::Scheme,
 };
 
+pub(crate) use self::error::of_hyper;
+use self::wire::Stream;
 pub use self::{
     digest::{BodyDigest, DigestError},
     error::{HttpError, HttpProblem},
@@ -26,7 +28,6 @@ pub use self::{
     pattern::{BodyPattern, PatternOptions},
     status::{StatusRange, StatusRangeError},
 };
-use self::{error::of_hyper, wire::Stream};
 use crate::{Connect, HealthProbe, ProbeError, Success, Target, connect::while_talking};
 #[cfg(feature = "tls")]
 use crate::{Tls, TlsError, TlsProblem, tls::Closing};

@@ -93,6 +93,7 @@
 //! * [`FileProbe`]: a file on this machine is there, is young, holds a good number;
 //! * [`DnsProbe`] (feature `dns`): response code and records;
 //! * [`HttpProbe`] (feature `http`): a page's status, digest, text and JSON;
+//! * [`GrpcProbe`] (feature `grpc`): a service that tells its health by `grpc.health.v1`;
 //! * [`ScriptProbe`] (feature `script`): a program's exit code;
 //! * [`TlsProbe`] (feature `tls`): a certificate that is good, and will be for some time.
 //!
@@ -136,6 +137,8 @@ pub mod fake;
 #[cfg(feature = "net")]
 mod file;
 mod fleet;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "net")]
 mod handle;
 mod histogram;
@@ -184,6 +187,8 @@ pub use fleet::{
     Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, ProbeResult,
     Snapshot, Standing,
 };
+#[cfg(feature = "grpc")]
+pub use grpc::{AuthorityError, GrpcError, GrpcProbe, GrpcProblem, ServingStatus};
 #[cfg(feature = "net")]
 pub use handle::{AskError, FleetEvent, FleetHandle};
 pub use histogram::Histogram;

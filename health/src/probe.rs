@@ -155,6 +155,10 @@ pub enum ProbeError {
     #[cfg(feature = "net")]
     #[error(transparent)]
     File(#[from] crate::FileError),
+    /// A gRPC server did not say that its service does its work.
+    #[cfg(feature = "grpc")]
+    #[error(transparent)]
+    Grpc(#[from] crate::GrpcError),
     /// A web server did not answer as it should.
     #[cfg(feature = "http")]
     #[error(transparent)]

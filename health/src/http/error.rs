@@ -135,6 +135,10 @@ fn cause(error: &hyper::Error) -> Option<&io::Error> {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return Some(error);
         }
+        // It keeps its cause to itself.
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.get_io();
+        }
         source = error.source();
     }
     None
@@ -158,8 +162,19 @@ pub(crate) fn of_hyper(
             let error = io::Error::from_raw_os_error(number);
             return Ok(while_talking(address, doing, error));
         }
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            return Ok(ProbeError::Closed { address, doing });
+        // HTTP/2 leaves of an error of the system its kind alone, and of an end a broken pipe.
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the others say nothing of the server"
+        )]
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                return Ok(ProbeError::Closed { address, doing });
+            }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+                return Ok(ProbeError::Reset { address, doing });
+            }
+            _ => {}
         }
     }
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
