@@ -297,13 +297,10 @@ impl Shared {
             }
         }
         let mut snapshot = self.state.running.clone();
-        snapshot.services = self.pages(&mut rows_left, State::services)?;
+        snapshot.services = self.pages(&mut rows_left, |state| state.running.services.clone())?;
         for service in &mut snapshot.services {
             let key = service.key;
-            service.destinations = self.pages(&mut rows_left, |state| {
-                let found = state.services().into_iter().find(|it| it.key == key);
-                found.map(|it| it.destinations).unwrap_or_default()
-            })?;
+            service.destinations = self.pages(&mut rows_left, |state| state.destinations(&key))?;
         }
         Ok(snapshot)
     }

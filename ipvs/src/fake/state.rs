@@ -128,19 +128,17 @@ impl State {
         }
     }
 
-    /// The services as they are listed: with the clients' connections.
-    pub(super) fn services(&self) -> Vec<ServiceState> {
-        let mut services = self.running.services.clone();
-        for service in &mut services {
-            for destination in &mut service.destinations {
-                let more = self.clients.counts(&service.key, &destination.key);
-                let counts = &mut destination.counts;
-                counts.active = counts.active.saturating_add(more.active);
-                counts.inactive = counts.inactive.saturating_add(more.inactive);
-                counts.persistent = counts.persistent.saturating_add(more.persistent);
-            }
+    /// The destinations of a service as they are listed: with the clients' connections.
+    pub(super) fn destinations(&self, service: &ServiceKey) -> Vec<DestinationState> {
+        let found = self.running.service(service);
+        let mut destinations = found.map(|it| it.destinations.clone()).unwrap_or_default();
+        for DestinationState { key, counts, .. } in &mut destinations {
+            let more = self.clients.counts(service, key);
+            counts.active = counts.active.saturating_add(more.active);
+            counts.inactive = counts.inactive.saturating_add(more.inactive);
+            counts.persistent = counts.persistent.saturating_add(more.persistent);
         }
-        services
+        destinations
     }
 
     /// A client's first packet.

@@ -132,3 +132,30 @@ async fn a_table_is_emptied_without_cutting_a_client_off() {
         "{ends:?}"
     );
 }
+
+#[tokio::test]
+async fn a_removed_destination_is_known_for_two_minutes_after_its_last_connection() {
+    for (away, connections) in [(900 + 119, 1), (900 + 120, 0)] {
+        let kernel = kernel(NAT);
+        let destination = kernel.connect(client(0)).unwrap().destination;
+        let service = web();
+        let settings = crate::destination(&kernel, service, "10.0.0.1:8080")
+            .await
+            .settings;
+        let remove = Change::RemoveDestination {
+            service,
+            destination,
+        };
+        kernel.change(remove).unwrap();
+        kernel.advance(away * SECOND);
+        let add = Change::AddDestination {
+            service,
+            destination,
+            settings,
+        };
+        kernel.change(add).unwrap();
+        let seen = crate::destination(&kernel, service, "10.0.0.1:8080").await;
+        assert_eq!(seen.statistics.total.connections, connections);
+        assert_eq!(seen.counts, ipvs::Counts::ZERO);
+    }
+}

@@ -162,6 +162,33 @@ fn a_template_with_a_connection_lives_on_by_the_minute() {
 }
 
 #[test]
+fn the_templates_are_told_also_of_a_removed_server_and_those_in_whose_place_are_others() {
+    let mut bench = bench(&[1, 1]);
+    let told = |bench: &Bench| {
+        let templates = bench.service.templates();
+        let mut told: Vec<_> = templates
+            .map(|it| {
+                let address = bench.service.servers().get(it.server).unwrap().address();
+                (it.network, address, it.expires_at.duration_since(bench.now))
+            })
+            .collect();
+        told.sort_unstable();
+        told
+    };
+    assert_eq!(told(&bench), []);
+    by_template(&mut bench, address(1), vip(1));
+    let network = address(1).ip();
+    assert_eq!(told(&bench), [(network, server(2), TIMEOUT)]);
+
+    bench.service.remove_server(server(2), bench.now).unwrap();
+    by_template(&mut bench, address(1), vip(1));
+    assert_eq!(
+        told(&bench),
+        [(network, server(1), TIMEOUT), (network, server(2), TIMEOUT)]
+    );
+}
+
+#[test]
 fn the_scheduler_hashes_the_client_and_not_its_network() {
     let mut plain = Bench::with_weights(Kind::Sh, &[1; 8]);
     let mut bench = Bench::with_weights(Kind::Sh, &[1; 8]);
