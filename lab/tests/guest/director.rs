@@ -1,9 +1,11 @@
 //! The last chapter of the tutorial: `director` with virtual servers, checks and a sorry server.
 
+use std::thread;
+
+use ipvs::{Family, Forwarder};
 use lab::{Peer, Responder, Software, curl, wait_until};
 
 use crate::site::{SOON, Site, VIP, prepare_director, share, socket};
-use ipvs::{Family, Forwarder};
 
 const CONFIGURATION: &str = "\
 virtual_server 192.0.2.100 80 {
@@ -22,7 +24,12 @@ virtual_server 192.0.2.100 80 {
     }
     real_server 198.51.100.22 8080 {
         weight 1
-        TCP_CHECK {
+        HTTP_GET {
+            http_protocol 1.0C
+            url {
+                path /
+                status_code 200
+            }
             connect_timeout 2
             retry 1
             delay_before_retry 1
@@ -31,21 +38,19 @@ virtual_server 192.0.2.100 80 {
 }
 ";
 
+/// Side by side with the daemon whose users this is for: what they expect is what it does.
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
 fn who_fails_leaves_the_pool_the_sorry_server_steps_in_and_everything_comes_back() {
-    last_chapter(Software::Director);
-}
-
-/// The same steps with the daemon whose users this is for: what they expect is what it does.
-#[test]
-#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
-fn keepalived_goes_through_the_same_steps() {
-    last_chapter(Software::Keepalived);
+    thread::scope(|scope| {
+        for software in [Software::Director, Software::Keepalived] {
+            scope.spawn(move || last_chapter(software));
+        }
+    });
 }
 
 fn last_chapter(software: Software) {
-    let site = Site::two_cards("chapter");
+    let site = Site::two_cards(&format!("chapter-{software}"));
     prepare_director(&site.director, Forwarder::of([Family::V4]));
     let [rs1, rs2] = &site.servers;
     let serve = |server, address| Responder::start(server, socket(address));

@@ -10,12 +10,15 @@ use ipvs::Endpoint;
 
 use super::{CheckName, RealServerName};
 use crate::{
-    conf::model::{self, CheckKind, Config, Origin},
+    conf::model::{self, CheckKind, Config, Origin, TlsClient},
+    log::chain,
     script::run::Runner,
 };
 
+mod http;
 mod misc;
 
+use http::http_probe;
 use misc::MiscProbe;
 
 /// keepalived waits that long before its first probes (`BOOTSTRAP_DELAY`).
@@ -30,6 +33,8 @@ const UDP_PAYLOAD: &[u8] = b"director: are you there?\n";
 pub struct Probes {
     runner: Arc<dyn Runner>,
     probes: BTreeMap<Key, Arc<dyn HealthProbe>>,
+    /// Who says `SSL_GET` that it is.
+    tls: Option<TlsClient>,
 }
 
 /// What a probe is made of. The end of its time counts where silence is success.
@@ -66,6 +71,7 @@ impl Probes {
         Self {
             runner,
             probes: BTreeMap::new(),
+            tls: None,
         }
     }
 
@@ -75,6 +81,19 @@ impl Probes {
     /// # Errors
     /// The first check that cannot be carried out; nothing has changed.
     pub fn asks(&mut self, config: &Config) -> Result<Vec<Ask<CheckName, Check>>, CannotCheck> {
+        let before = (self.tls.clone(), self.probes.clone());
+        if self.tls != config.tls {
+            self.tls.clone_from(&config.tls);
+            self.probes.clear();
+        }
+        let asks = self.all(config);
+        if asks.is_err() {
+            (self.tls, self.probes) = before;
+        }
+        asks
+    }
+
+    fn all(&mut self, config: &Config) -> Result<Vec<Ask<CheckName, Check>>, CannotCheck> {
         let mut used = BTreeMap::new();
         let mut asks = Vec::new();
         for virtual_server in &config.virtual_servers {
@@ -145,7 +164,10 @@ impl Probes {
             }
             CheckKind::Udp(udp) => Arc::new(udp_probe(udp, check.config.timeout)),
             CheckKind::Misc(misc) => Arc::new(MiscProbe::new(misc, Arc::clone(&self.runner))),
-            CheckKind::Http(_) => return Err("HTTP is not checked yet".to_owned()),
+            CheckKind::Http(http) => {
+                let probe = http_probe(http, self.tls.as_ref());
+                Arc::new(probe.map_err(|error| chain(&*error))?)
+            }
         };
         Ok(probe)
     }
