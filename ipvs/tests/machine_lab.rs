@@ -48,10 +48,12 @@ async fn value(machine: &Linux, sysctl: &str) -> String {
 fn a_real_server_is_prepared_and_left_exactly_as_it_was() {
     on_a_machine(async || {
         let machine = Linux::open().unwrap();
-        machine
-            .set_sysctl("net.ipv4.conf.eth0.rp_filter", "1")
-            .await
-            .unwrap();
+        // A VLAN has such a name.
+        run(&["ip", "link", "set", "eth1", "name", "eth0.100"]);
+        let strict = ["eth0", "eth0/100"].map(|name| format!("net.ipv4.conf.{name}.rp_filter"));
+        for sysctl in &strict {
+            machine.set_sysctl(sysctl, "1").await.unwrap();
+        }
         let state = || run(&["ip", "-oneline", "address"]);
         let before = (
             state(),
@@ -73,7 +75,9 @@ fn a_real_server_is_prepared_and_left_exactly_as_it_was() {
         );
         assert_eq!(value(&machine, "net.ipv4.conf.all.arp_ignore").await, "1");
         assert_eq!(value(&machine, "net.ipv4.conf.all.arp_announce").await, "2");
-        assert_eq!(value(&machine, "net.ipv4.conf.eth0.rp_filter").await, "2");
+        for sysctl in &strict {
+            assert_eq!(value(&machine, sysctl).await, "2");
+        }
         assert_eq!(server.edits(&machine).await.unwrap(), []);
         machine::make(&machine, &edits).await.unwrap();
 
@@ -86,7 +90,9 @@ fn a_real_server_is_prepared_and_left_exactly_as_it_was() {
             ),
             before
         );
-        assert_eq!(value(&machine, "net.ipv4.conf.eth0.rp_filter").await, "1");
+        for sysctl in &strict {
+            assert_eq!(value(&machine, sysctl).await, "1");
+        }
     });
 }
 

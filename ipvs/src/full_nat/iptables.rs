@@ -11,8 +11,9 @@ pub const CHAIN: &str = "TAKEOVER_FULL_NAT";
 /// Source NAT by iptables, for kernels whose nf_tables cannot do NAT.
 ///
 /// It has one rule for each service and real server, which every new connection goes through one
-/// after the other: with hundreds of them [`Nft`](super::Nft) is much faster. It works in the
-/// network namespace of the thread that asks, and needs CAP_NET_ADMIN there.
+/// after the other: with hundreds of them [`Nft`](super::Nft) is much faster. Each family has tables
+/// of its own, so there are two steps: if the one for IPv6 is refused, that for IPv4 is done. It
+/// works in the network namespace of the thread that asks, and needs CAP_NET_ADMIN there.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::exhaustive_structs, reason = "there is nothing to configure")]
 pub struct Iptables;
