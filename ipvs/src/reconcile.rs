@@ -30,8 +30,9 @@ use holds::{Holds, Subject};
 ///
 /// Changes are planned from what the kernel is known to have; it is read at the start, every
 /// [`ReconcilePolicy::interval`], while destinations are drained, and whenever an answer was not
-/// the expected one. What is refused is tried again later and later. Until it is told what is
-/// desired, the table is read and nothing in it is changed.
+/// the expected one. What is refused is tried again later and later; but at once, and untold, what
+/// is refused only because somebody else has changed the table since it was read. Until it is told
+/// what is desired, the table is read and nothing in it is changed.
 #[derive(Debug)]
 pub struct Reconciler {
     policy: ReconcilePolicy,

@@ -526,6 +526,30 @@ fn what_is_refused_no_longer_is_not_listed_any_more() {
 }
 
 #[test]
+fn a_change_that_comes_too_late_is_no_refusal() {
+    let mut rig = Rig::new(Kernel::new(), Ownership::default());
+    rig.desire(&table(WEB), Removal::AtOnce);
+    rig.take_events();
+    rig.kernel.change(Change::Flush).unwrap();
+    let heavier = table(&WEB.replace("-w 1", "-w 2"));
+    rig.desire(&heavier, Removal::AtOnce);
+    assert_eq!(rig.table().services, heavier.services);
+    assert_eq!(rig.take_events(), [ReconcileEvent::Converged]);
+
+    rig.desire(&table(WEB), Removal::AtOnce);
+    rig.take_events();
+    let more = format!("{WEB}-A -t 10.1.0.101:80 -s rr\n");
+    for change in ipvs::plan(&table(WEB), &table(&more)) {
+        rig.kernel.change(change).unwrap();
+    }
+    rig.take_changes();
+    rig.desire(&table(&more), Removal::AtOnce);
+    assert_eq!(rig.take_changes().len(), 1);
+    assert_eq!(rig.take_events(), [ReconcileEvent::Converged]);
+    assert_eq!(rig.reconciler.refused().count(), 0);
+}
+
+#[test]
 fn no_span_of_time_is_too_long_or_too_short() {
     for span in [Duration::ZERO, Duration::MAX] {
         let kernel = Kernel::new();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{ReconcilePolicy, SHORTEST, after};
-use crate::{Change, Endpoint, Refusal, ServiceKey, SyncRole};
+use crate::{Change, Endpoint, Refusal, RefusalReason, ServiceKey, SyncRole};
 
 /// What a change is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +53,19 @@ impl Subject {
     }
 }
 
+/// Whether a change was refused because the table is not what it was made for.
+const fn tells_of_another_table(reason: &RefusalReason) -> bool {
+    matches!(
+        reason,
+        RefusalReason::ServiceExists
+            | RefusalReason::NoSuchService
+            | RefusalReason::DestinationExists
+            | RefusalReason::NoSuchDestination
+            | RefusalReason::DaemonRuns
+            | RefusalReason::NoDaemon
+    )
+}
+
 /// What was refused, and how long that is not tried again.
 #[derive(Debug)]
 pub(super) struct Holds {
@@ -67,6 +80,9 @@ pub(super) struct Holds {
 struct Hold {
     refusal: Refusal,
     wait: Duration,
+    /// Whether it may be that it was asked for only because somebody else had changed the table:
+    /// that is known once it is refused again.
+    may_be_stale: bool,
     /// `None` once it is tried again.
     until: Option<Instant>,
 }
@@ -86,17 +102,22 @@ impl Holds {
     pub(super) fn refused(&mut self, refusal: &Refusal, now: Instant) -> bool {
         let subject = Subject::of(&refusal.change);
         let earlier = self.refused.get(&subject);
-        let is_news = earlier.is_none_or(|earlier| earlier.refusal != *refusal);
-        let wait = earlier.map_or(self.shortest, |earlier| {
-            earlier.wait.saturating_mul(2).min(self.longest)
-        });
+        let is_news = earlier.is_none_or(|it| it.may_be_stale || it.refusal != *refusal);
+        let may_be_stale = earlier.is_none() && tells_of_another_table(&refusal.reason);
+        let wait = match earlier {
+            Some(earlier) if !earlier.may_be_stale => {
+                earlier.wait.saturating_mul(2).min(self.longest)
+            }
+            Some(_) | None => self.shortest,
+        };
         let hold = Hold {
             refusal: refusal.clone(),
             wait,
-            until: Some(after(now, wait)),
+            may_be_stale,
+            until: (!may_be_stale).then(|| after(now, wait)),
         };
         self.refused.insert(subject, hold);
-        is_news
+        is_news && !may_be_stale
     }
 
     /// It was done.
@@ -118,7 +139,8 @@ impl Holds {
 
     /// What was refused and not done since.
     pub(super) fn refusals(&self) -> impl Iterator<Item = &Refusal> {
-        self.refused.values().map(|hold| &hold.refusal)
+        let refused = self.refused.values().filter(|hold| !hold.may_be_stale);
+        refused.map(|hold| &hold.refusal)
     }
 
     /// Whether changes of it are to wait.
