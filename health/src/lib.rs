@@ -119,7 +119,7 @@
 //! | `dns`, `grpc`, `http`, `script` | what probes of that kind stand on |
 //! | `tls` | TLS for those that can use it |
 //! | `mock` | [`MockHealthProbe`] |
-//! | `lab` | nothing: it runs the tests that need root |
+//! | `lab`, `guest` | nothing: they run the tests that need root, or a kernel with IPVS |
 
 mod check;
 mod checker;
