@@ -3,30 +3,26 @@
 mod error;
 mod message;
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT},
-    http::uri::{Authority, Scheme},
+    http::uri::Authority,
 };
 
 pub use self::{
     error::{GrpcError, GrpcProblem},
     message::ServingStatus,
 };
-use crate::{
-    Connect, HealthProbe, ProbeError, Success, Target,
-    http::{
-        of_hyper,
-        wire::{Stream, by_http2},
-    },
-};
 #[cfg(feature = "tls")]
+use crate::Tls;
 use crate::{
-    Tls, TlsError, TlsProblem,
-    tls::{Closing, HTTP_2},
+    Connect, HealthProbe, HttpVersion, ProbeError, Success, Target,
+    http::{Asked, Failure, Security, authority, authority_of, name_of, wire},
 };
 
 /// The most that is read of an answer, in bytes. A good one has seven.
@@ -48,8 +44,7 @@ pub struct GrpcProbe {
     connect: Connect,
     service: String,
     authority: Option<Authority>,
-    #[cfg(feature = "tls")]
-    tls: Option<Tls>,
+    security: Security,
 }
 
 /// What cannot be sent as the name of a host.
@@ -65,8 +60,7 @@ impl GrpcProbe {
             connect,
             service: service.into(),
             authority: None,
-            #[cfg(feature = "tls")]
-            tls: None,
+            security: Security::default(),
         }
     }
 
@@ -76,9 +70,8 @@ impl GrpcProbe {
     /// # Errors
     /// It is no host name.
     pub fn authority(mut self, host: &str) -> Result<Self, AuthorityError> {
-        let parsed = host.parse::<Authority>();
-        let parsed = parsed.ok().filter(|host| !host.as_str().contains('@'));
-        self.authority = Some(parsed.ok_or_else(|| AuthorityError(host.to_owned()))?);
+        let parsed = authority(host);
+        self.authority = Some(parsed.map_err(|_| AuthorityError(host.to_owned()))?);
         Ok(self)
     }
 
@@ -87,22 +80,21 @@ impl GrpcProbe {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = Some(tls);
+        self.security = Security::by(tls);
         self
     }
 
-    fn request(&self, target: &Target, scheme: Scheme) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, address: SocketAddr) -> Result<Request<Full<Bytes>>, GrpcProblem> {
         let frame = message::request(&self.service).ok_or(GrpcProblem::Unsendable(
             "the name of the service is too long",
         ))?;
         let unsendable = || GrpcProblem::Unsendable("the address cannot be written as a host");
         let authority = match &self.authority {
             Some(authority) => authority.clone(),
-            None => Authority::try_from(self.connect.destination(target).to_string())
-                .map_err(|_| unsendable())?,
+            None => authority_of(address).map_err(|_| unsendable())?,
         };
         let uri = Uri::builder()
-            .scheme(scheme)
+            .scheme(self.security.scheme())
             .authority(authority)
             .path_and_query("/grpc.health.v1.Health/Check")
             .build()
@@ -119,89 +111,46 @@ impl GrpcProbe {
     }
 
     async fn ask(&self, target: &Target) -> Result<Success, ProbeError> {
-        let (stream, scheme, warning) = self.connected(target).await?;
-        let asked = async { by_http2(stream, self.request(target, scheme)?, judge).await };
+        let address = self.connect.destination(target);
+        let stream = self.connect.tcp(target).await?;
+        let asked = Asked {
+            address,
+            host: self.authority.as_ref().map(name_of),
+            version: HttpVersion::V2,
+            strict: false,
+        };
+        let (stream, warning) = self.security.secure(stream, asked).await?;
+        let asked = async { wire::by_http2(stream, self.request(address)?, judge).await };
         match asked.await {
             Ok(()) => Ok(Success {
                 warning,
                 ..Success::default()
             }),
-            Err(failure) => Err(self.explain(failure, target)),
+            Err(failure) => Err(self.explain(failure, address)),
         }
     }
 
-    /// A connection, what it makes of the request's scheme, and a warning about its certificate.
-    async fn connected(
-        &self,
-        target: &Target,
-    ) -> Result<(Stream, Scheme, Option<String>), ProbeError> {
-        let stream = self.connect.tcp(target).await?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            let address = self.connect.destination(target);
-            let ip = address.ip().to_string();
-            let name = self.authority.as_ref().map_or(ip.as_str(), |authority| {
-                authority.host().trim_matches(['[', ']'])
-            });
-            let (stream, warning) = tls.wrap(stream, address, name, &[HTTP_2]).await?;
-            if stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
-                let problem = Box::new(TlsProblem::NoHttp2);
-                return Err(TlsError { address, problem }.into());
+    fn explain(&self, failure: Failure<GrpcProblem>, address: SocketAddr) -> ProbeError {
+        match failure.explain(address, GrpcProblem::Http2) {
+            Err(error) => error,
+            Ok(problem) => GrpcError {
+                address,
+                service: self.service.clone(),
+                problem,
             }
-            let stream = Box::new(Closing::new(stream, false));
-            return Ok((stream, Scheme::HTTPS, warning));
+            .into(),
         }
-        Ok((Box::new(stream), Scheme::HTTP, None))
-    }
-
-    fn explain(&self, failure: Failure, target: &Target) -> ProbeError {
-        let address = self.connect.destination(target);
-        let doing = "telling its health";
-        let problem = match failure {
-            Failure::Problem(problem) => problem,
-            Failure::TooLong => {
-                return ProbeError::TooLong {
-                    address,
-                    doing,
-                    limit: MOST_OF_ANSWER,
-                };
-            }
-            Failure::Hyper(error) => match of_hyper(address, doing, &error) {
-                Ok(error) => return error,
-                Err(reason) => GrpcProblem::Http2(reason),
-            },
-        };
-        let service = self.service.clone();
-        GrpcError {
-            address,
-            service,
-            problem,
-        }
-        .into()
     }
 }
 
-/// Why an answer was not good.
-enum Failure {
-    Problem(GrpcProblem),
-    TooLong,
-    Hyper(hyper::Error),
-}
-
-impl From<GrpcProblem> for Failure {
+impl From<GrpcProblem> for Failure<GrpcProblem> {
     fn from(problem: GrpcProblem) -> Self {
         Self::Problem(problem)
     }
 }
 
-impl From<hyper::Error> for Failure {
-    fn from(error: hyper::Error) -> Self {
-        Self::Hyper(error)
-    }
-}
-
-async fn judge(response: Response<Incoming>) -> Result<(), Failure> {
-    let (head, mut incoming) = response.into_parts();
+async fn judge(response: Response<Incoming>) -> Result<(), Failure<GrpcProblem>> {
+    let (head, incoming) = response.into_parts();
     if head.status != StatusCode::OK {
         return Err(GrpcProblem::HttpStatus(head.status.as_u16()).into());
     }
@@ -214,21 +163,8 @@ async fn judge(response: Response<Incoming>) -> Result<(), Failure> {
     if let Some(outcome) = outcome(&head.headers) {
         outcome?;
     }
-    let mut body = Vec::new();
-    let mut ended = None;
-    while let Some(frame) = incoming.frame().await {
-        match frame?.into_data() {
-            Ok(data) if body.len().saturating_add(data.len()) > MOST_OF_ANSWER => {
-                return Err(Failure::TooLong);
-            }
-            Ok(data) => body.extend_from_slice(&data),
-            Err(other) => ended = other.into_trailers().ok(),
-        }
-    }
-    ended
-        .as_ref()
-        .and_then(outcome)
-        .unwrap_or(Err(GrpcProblem::Malformed("it ends without a status")))?;
+    let (body, trailers) = wire::read(incoming, MOST_OF_ANSWER).await?;
+    outcome(&trailers).unwrap_or(Err(GrpcProblem::Malformed("it ends without a status")))?;
     let status = message::response(&body).map_err(GrpcProblem::Malformed)?;
     if status == ServingStatus::Serving {
         return Ok(());
@@ -293,8 +229,7 @@ mod tests {
                 "http://[2001:db8::1]:80/grpc.health.v1.Health/Check",
             ),
         ] {
-            let request = probe.request(&Target::new(address.parse().unwrap()), Scheme::HTTP);
-            let request = request.ok().unwrap();
+            let request = probe.request(address.parse().unwrap()).unwrap();
             assert_eq!(request.uri(), uri);
             assert_eq!(request.method(), Method::POST);
             assert_eq!(request.headers()[TE], "trailers");

@@ -3,23 +3,20 @@
 mod digest;
 mod error;
 mod expect;
+mod failure;
 mod page;
 mod pattern;
+mod security;
 mod status;
 pub(crate) mod wire;
 
-use std::{io, net::SocketAddr};
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    Request, Response,
-    body::{Bytes, Incoming},
-    http::uri::Scheme,
-};
+use hyper::{Response, body::Incoming};
 
-pub(crate) use self::error::of_hyper;
-use self::wire::Stream;
+#[cfg(feature = "grpc")]
+pub(crate) use self::page::{authority, authority_of, name_of};
 pub use self::{
     digest::{BodyDigest, DigestError},
     error::{HttpError, HttpProblem},
@@ -28,9 +25,14 @@ pub use self::{
     pattern::{BodyPattern, PatternOptions},
     status::{StatusRange, StatusRangeError},
 };
-use crate::{Connect, HealthProbe, ProbeError, Success, Target, connect::while_talking};
+pub(crate) use self::{
+    failure::Failure,
+    security::{Asked, Security},
+    wire::Stream,
+};
 #[cfg(feature = "tls")]
-use crate::{Tls, TlsError, TlsProblem, tls::Closing};
+use crate::Tls;
+use crate::{Connect, HealthProbe, ProbeError, Success, Target};
 
 /// Asks a web server for a page: keepalived's `HTTP_GET`, and `SSL_GET` with TLS.
 ///
@@ -53,8 +55,7 @@ pub struct HttpProbe {
     connect: Connect,
     version: HttpVersion,
     pages: Vec<HttpPage>,
-    #[cfg(feature = "tls")]
-    tls: Option<Tls>,
+    security: Security,
 }
 
 /// How a web server is spoken to. Which version it answers with is its own affair, except for
@@ -91,8 +92,7 @@ impl HttpProbe {
             connect,
             version: HttpVersion::default(),
             pages: vec![page],
-            #[cfg(feature = "tls")]
-            tls: None,
+            security: Security::default(),
         }
     }
 
@@ -116,7 +116,7 @@ impl HttpProbe {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = Some(tls);
+        self.security = Security::by(tls);
         self
     }
 
@@ -131,10 +131,15 @@ impl HttpProbe {
                 pages: self.pages.len(),
             }),
         })?;
-        let (stream, scheme, warning) = self.open(page, target, address).await?;
-        let request = page.request(address, self.version, scheme);
-        let asked = async { self.ask_for(page, stream, request?).await };
-        asked
+        let stream = self.connect.tcp(target).await?;
+        let asked = Asked {
+            address,
+            host: page.host_name(),
+            version: self.version,
+            strict: page.wants_closure(),
+        };
+        let (stream, warning) = self.security.secure(stream, asked).await?;
+        self.ask_for(page, stream, address)
             .await
             .map_err(|failure| self.explain(failure, page, address))?;
         Ok(Success {
@@ -143,56 +148,18 @@ impl HttpProbe {
         })
     }
 
-    /// A connection on which a page can be asked for, and what should be looked after soon.
-    async fn open(
-        &self,
-        #[cfg_attr(
-            not(feature = "tls"),
-            expect(unused_variables, reason = "its name is for TLS")
-        )]
-        page: &HttpPage,
-        target: &Target,
-        #[cfg_attr(
-            not(feature = "tls"),
-            expect(unused_variables, reason = "for errors of TLS")
-        )]
-        address: SocketAddr,
-    ) -> Result<(Stream, Scheme, Option<String>), ProbeError> {
-        let stream = self.connect.tcp(target).await?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            let ip = address.ip().to_string();
-            let name = page.host_name().unwrap_or(&ip);
-            let protocols: &[&[u8]] = match self.version {
-                HttpVersion::V1_0 | HttpVersion::V1_0Close => &[],
-                HttpVersion::V1_1 => &[b"http/1.1"],
-                HttpVersion::V2 => &[crate::tls::HTTP_2],
-            };
-            let (stream, warning) = tls.wrap(stream, address, name, protocols).await?;
-            if self.version == HttpVersion::V2
-                && stream.get_ref().1.alpn_protocol() != Some(crate::tls::HTTP_2)
-            {
-                let problem = Box::new(TlsProblem::NoHttp2);
-                return Err(TlsError { address, problem }.into());
-            }
-            let strict = page.wants_closure() && self.version != HttpVersion::V2;
-            let stream: Stream = Box::new(Closing::new(stream, strict));
-            return Ok((stream, Scheme::HTTPS, warning));
-        }
-        Ok((Box::new(stream), Scheme::HTTP, None))
-    }
-
     async fn ask_for(
         &self,
         page: &HttpPage,
         stream: Stream,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(), Failure> {
+        address: SocketAddr,
+    ) -> Result<(), Failure<HttpProblem>> {
+        let request = page.request(address, self.version, self.security.scheme())?;
         let judge = async |response| judge(response, page).await;
         match self.version {
             HttpVersion::V1_0 | HttpVersion::V1_0Close | HttpVersion::V1_1 => {
                 let ((), mut stream) = wire::by_http1(stream, request, judge).await?;
-                if page.wants_closure() && self.has_tls() {
+                if page.wants_closure() && self.security.is_on() {
                     let rest = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
                     rest.map_err(Failure::Closing)?;
                 }
@@ -202,98 +169,46 @@ impl HttpProbe {
         Ok(())
     }
 
-    const fn has_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
-
-    fn explain(&self, failure: Failure, page: &HttpPage, address: SocketAddr) -> ProbeError {
-        let problem = match failure {
-            Failure::Problem(problem) => problem,
-            Failure::TooLong { limit } => {
-                return ProbeError::TooLong {
-                    address,
-                    doing: "sending a page",
-                    limit,
-                };
+    fn explain(
+        &self,
+        failure: Failure<HttpProblem>,
+        page: &HttpPage,
+        address: SocketAddr,
+    ) -> ProbeError {
+        let expected = self.version.name();
+        match failure.explain(address, |reason| HttpProblem::NotHttp { expected, reason }) {
+            Err(error) => error,
+            Ok(problem) => HttpError {
+                address,
+                path: page.path().to_string(),
+                problem: Box::new(problem),
             }
-            Failure::Closing(error) => {
-                #[cfg(feature = "tls")]
-                if let Some(error) = crate::tls::after_handshake(address, &error) {
-                    return error;
-                }
-                return while_talking(address, "waiting for its closure", error);
-            }
-            Failure::Hyper(doing, error) => match of_hyper(address, doing, &error) {
-                Ok(error) => return error,
-                Err(reason) => HttpProblem::NotHttp {
-                    expected: self.version.name(),
-                    reason,
-                },
-            },
-        };
-        let path = page.path().to_string();
-        let problem = Box::new(problem);
-        HttpError {
-            address,
-            path,
-            problem,
+            .into(),
         }
-        .into()
     }
 }
 
-/// Why a page was not good.
-enum Failure {
-    Problem(HttpProblem),
-    TooLong {
-        limit: usize,
-    },
-    Hyper(&'static str, hyper::Error),
-    /// The page was good, but not the end of the connection.
-    Closing(io::Error),
-}
-
-impl From<HttpProblem> for Failure {
+impl From<HttpProblem> for Failure<HttpProblem> {
     fn from(problem: HttpProblem) -> Self {
         Self::Problem(problem)
     }
 }
 
-impl From<hyper::http::Error> for Failure {
+impl From<hyper::http::Error> for Failure<HttpProblem> {
     fn from(error: hyper::http::Error) -> Self {
         let reason = error.to_string();
         Self::Problem(HttpProblem::Unsendable { reason })
     }
 }
 
-impl From<hyper::Error> for Failure {
-    fn from(error: hyper::Error) -> Self {
-        Self::Hyper("waiting for its response", error)
-    }
-}
-
-async fn judge(response: Response<Incoming>, page: &HttpPage) -> Result<(), Failure> {
+async fn judge(response: Response<Incoming>, page: &HttpPage) -> Result<(), Failure<HttpProblem>> {
     let expect = page.expectations();
     expect.judge_status(response.status().as_u16())?;
-    if !expect.wants_body() {
-        return Ok(());
+    if expect.wants_body() {
+        let (body, _) = wire::read(response.into_body(), expect.most()).await?;
+        expect.judge_body(&body)?;
     }
-    let limit = expect.most();
-    let mut body = Vec::new();
-    let mut incoming = response.into_body();
-    while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|error| Failure::Hyper("reading a page", error))?;
-        if let Ok(data) = frame.into_data() {
-            if body.len().saturating_add(data.len()) > limit {
-                return Err(Failure::TooLong { limit });
-            }
-            body.extend_from_slice(&data);
-        }
-    }
-    Ok(expect.judge_body(&body)?)
+    Ok(())
 }
 
 #[async_trait]

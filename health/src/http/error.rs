@@ -1,11 +1,11 @@
 //! What can be wrong with a web server.
 
-use std::{error::Error as _, io, net::SocketAddr};
+use std::net::SocketAddr;
 
 use hyper::StatusCode;
 
 use super::{BodyDigest, StatusRange};
-use crate::{ProbeError, connect::while_talking, excerpt::Excerpt};
+use crate::excerpt::Excerpt;
 
 /// A web server did not answer as it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,65 +126,4 @@ fn brief(json: &str) -> String {
         text.push_str("...");
     }
     text
-}
-
-/// The system's answer in an error of hyper, if that is its cause.
-fn cause(error: &hyper::Error) -> Option<&io::Error> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error);
-        }
-        // It keeps its cause to itself.
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.get_io();
-        }
-        source = error.source();
-    }
-    None
-}
-
-/// What an error of hyper means.
-///
-/// # Errors
-/// It says that the server speaks another language: the text tells what is wrong.
-pub(crate) fn of_hyper(
-    address: SocketAddr,
-    doing: &'static str,
-    error: &hyper::Error,
-) -> Result<ProbeError, String> {
-    if let Some(error) = cause(error) {
-        #[cfg(feature = "tls")]
-        if let Some(error) = crate::tls::after_handshake(address, error) {
-            return Ok(error);
-        }
-        if let Some(number) = error.raw_os_error() {
-            let error = io::Error::from_raw_os_error(number);
-            return Ok(while_talking(address, doing, error));
-        }
-        // HTTP/2 leaves of an error of the system its kind alone, and of an end a broken pipe.
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the others say nothing of the server"
-        )]
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-                return Ok(ProbeError::Closed { address, doing });
-            }
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-                return Ok(ProbeError::Reset { address, doing });
-            }
-            _ => {}
-        }
-    }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return Ok(ProbeError::Closed { address, doing });
-    }
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        reason = format!("{reason}: {error}");
-        source = error.source();
-    }
-    Err(reason)
 }

@@ -91,9 +91,7 @@ impl HttpPage {
     /// # Errors
     /// It is no host name.
     pub fn host(mut self, host: &str) -> Result<Self, HttpPageError> {
-        let parsed = host.parse::<Authority>();
-        let parsed = parsed.ok().filter(|host| !host.as_str().contains('@'));
-        self.host = Some(parsed.ok_or_else(|| HttpPageError::Host(host.to_owned()))?);
+        self.host = Some(authority(host)?);
         Ok(self)
     }
 
@@ -162,10 +160,8 @@ impl HttpPage {
     }
 
     /// The virtual host without its port.
-    #[cfg(feature = "tls")]
     pub(super) fn host_name(&self) -> Option<&str> {
-        let host = self.host.as_ref()?.host();
-        Some(host.trim_start_matches('[').trim_end_matches(']'))
+        self.host.as_ref().map(name_of)
     }
 
     /// The request as a server at an address gets it.
@@ -177,8 +173,7 @@ impl HttpPage {
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let host = match &self.host {
             Some(host) => host.clone(),
-            // A scope, as in fe80::1%2, is nobody else's business.
-            None => Authority::try_from(SocketAddr::new(address.ip(), address.port()).to_string())?,
+            None => authority_of(address)?,
         };
         let mut request = Request::new(Full::default());
         *request.method_mut() = self.method.clone();
@@ -201,6 +196,25 @@ impl HttpPage {
         };
         Ok(request)
     }
+}
+
+/// A host name or address with or without a port.
+pub(crate) fn authority(host: &str) -> Result<Authority, HttpPageError> {
+    let parsed = host.parse::<Authority>().ok();
+    let parsed = parsed.filter(|host| !host.as_str().contains('@'));
+    parsed.ok_or_else(|| HttpPageError::Host(host.to_owned()))
+}
+
+/// The name without the port.
+pub(crate) fn name_of(host: &Authority) -> &str {
+    host.host().trim_start_matches('[').trim_end_matches(']')
+}
+
+/// A server without a name is called by its address.
+pub(crate) fn authority_of(address: SocketAddr) -> Result<Authority, hyper::http::Error> {
+    // A scope, as in fe80::1%2, is nobody else's business.
+    let address = SocketAddr::new(address.ip(), address.port());
+    Ok(Authority::try_from(address.to_string())?)
 }
 
 impl fmt::Debug for HttpPage {

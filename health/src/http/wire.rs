@@ -10,15 +10,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     client::conn::{http1, http2},
+    header::HeaderMap,
     rt::Executor,
 };
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Failure;
 
 /// The most that the head of a response may have, in bytes.
 const MOST_OF_HEAD: usize = 16 * 1024;
@@ -71,6 +74,26 @@ pub(crate) async fn by_http2<T, E: From<hyper::Error>>(
         judge(sender.send_request(request).await?).await
     };
     beside(exchange, |context| tasks.poll(context)).await
+}
+
+/// Reads a body and what follows it.
+pub(crate) async fn read<P>(
+    mut incoming: Incoming,
+    limit: usize,
+) -> Result<(Vec<u8>, HeaderMap), Failure<P>> {
+    let mut body = Vec::new();
+    let mut trailers = HeaderMap::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| Failure::Hyper("sending its response", error))?;
+        match frame.into_data() {
+            Ok(data) if body.len().saturating_add(data.len()) > limit => {
+                return Err(Failure::TooLong { limit });
+            }
+            Ok(data) => body.extend_from_slice(&data),
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+        }
+    }
+    Ok((body, trailers))
 }
 
 /// Runs a future to its end, and whatever it waits for beside it.
