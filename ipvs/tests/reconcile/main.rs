@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "a test may panic, and begins at some instant"
 )]
+
 use std::time::Duration;
 
 use ipvs::{
