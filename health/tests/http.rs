@@ -10,7 +10,7 @@ use health::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
@@ -247,6 +247,39 @@ async fn a_byte_now_and_then_does_not_outlive_the_probes_own_time() {
             "{error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_as_such() {
+    // A port that is taken and on which nobody listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let target = Target::new(socket.local_addr().unwrap());
+    let error = probe(&page(HttpExpect::default()), &target)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ProbeError::Refused { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_on_ipv6_is_called_by_its_address_in_brackets() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let target = Target::new(listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let length = stream.read(&mut head).await.unwrap();
+        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(response).await.unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let asked = page(HttpExpect::default());
+    probe(&asked, &target).await.unwrap();
+    let head = serving.await.unwrap();
+    assert!(
+        head.contains(&format!("host: [::1]:{}\r\n", target.address.port())),
+        "{head}"
+    );
 }
 
 #[tokio::test]

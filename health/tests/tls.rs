@@ -282,6 +282,21 @@ async fn what_does_not_speak_tls_and_what_hangs_up_are_told_apart() {
 }
 
 #[tokio::test]
+async fn silence_instead_of_a_handshake_ends_with_the_probes_own_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::new(listener.local_addr().unwrap());
+    let timeout = Duration::from_millis(50);
+    let mut connect = Connect::default();
+    connect.timeout = Some(timeout);
+    let probe = TlsProbe::new(connect, Tls::new(&TlsOptions::insecure()).unwrap());
+    let result = run(probe, &target).await;
+    assert!(
+        matches!(result, Err(ProbeError::TimedOut { after, .. }) if after == timeout),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_client_without_a_certificate_is_told_that_it_wants_one() {
     let authority = Authority::new("a");
     let (shown, key) = authority.issue(&["client"], |_| {});
