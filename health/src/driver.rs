@@ -97,7 +97,9 @@ where
                 Wake::GivenUp => {}
                 Wake::Time => self.handle(FleetInput::Timeout),
             }
-            self.work_off();
+            let events = self.work_off();
+            self.publish(&events);
+            self.tell(events);
         }
         self.probes.shutdown().await;
     }
@@ -122,13 +124,14 @@ where
             Command::Configure(asked, reply) => {
                 let configured = self.fleet.configure(asked, now().into_std());
                 if configured.is_ok() {
-                    self.work_off();
+                    let events = self.work_off();
                     let snapshot = self.fleet.snapshot();
                     self.published.send_if_modified(|published| {
                         let differs = *published != snapshot;
                         *published = snapshot;
                         differs
                     });
+                    self.tell(events);
                 }
                 // Nobody waits for the answer any more: it was given all the same.
                 drop(reply.send(configured));
@@ -151,8 +154,9 @@ where
         self.fleet.handle(input, now().into_std());
     }
 
-    /// Does and tells what the fleet says. Events are told once all of them are in the snapshot.
-    fn work_off(&mut self) {
+    /// Does what the fleet wants done and returns what it wants told, which is not to be told
+    /// before all of it is in the snapshot.
+    fn work_off(&mut self) -> Vec<FleetEvent<S>> {
         let mut events = Vec::new();
         while let Some(output) = self.fleet.poll_output() {
             match output {
@@ -200,12 +204,17 @@ where
                 }
             }
         }
+        events
+    }
+
+    /// Changes the snapshot in one step for all of the events.
+    fn publish(&self, events: &[FleetEvent<S>]) {
         if events.is_empty() {
             return;
         }
         self.published.send_modify(|snapshot| {
             snapshot.revision = self.fleet.revision();
-            for event in &events {
+            for event in events {
                 let (FleetEvent::Changed { service, .. } | FleetEvent::Weighed { service, .. }) =
                     event;
                 if let Some(standing) = self.fleet.standing(service) {
@@ -213,6 +222,9 @@ where
                 }
             }
         });
+    }
+
+    fn tell(&self, events: Vec<FleetEvent<S>>) {
         for event in events {
             // An error means that nobody listens.
             drop(self.events.send(event));
@@ -237,7 +249,8 @@ async fn until(deadline: Option<Instant>) {
 
 /// Probes once. A probe that panics has failed, and nothing else has.
 async fn probed(id: CheckId, run: Run, check: Check) -> (CheckId, Run, ProbeResult) {
-    let mut probe = pin!(check.probe.probe(&check.target));
+    // Within a future of ours, as the call alone can panic too.
+    let mut probe = pin!(async { check.probe.probe(&check.target).await });
     let result =
         poll_fn(
             |context| match catch_unwind(AssertUnwindSafe(|| probe.as_mut().poll(context))) {

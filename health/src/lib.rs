@@ -121,6 +121,22 @@
 //! | `mock` | [`MockHealthProbe`] |
 //! | `lab`, `guest` | nothing: they run the tests that need root, or a kernel with IPVS |
 
+#![cfg_attr(
+    not(all(
+        feature = "dns",
+        feature = "grpc",
+        feature = "http",
+        feature = "mock",
+        feature = "net",
+        feature = "script",
+        feature = "tls",
+    )),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the documentation names what all features bring"
+    )
+)]
+
 mod check;
 mod checker;
 #[cfg(feature = "net")]

@@ -225,6 +225,10 @@ fn another_timing_keeps_what_is_known() {
     slower.config.interval = 9 * SECOND;
     rig.ask([slower, ask(2, 1)]);
     assert_eq!(rig.fleet.reports().count(), 2);
+    for report in rig.fleet.reports() {
+        assert_eq!(report.last_failure.unwrap().to_string(), "refused");
+        assert!(report.changed_at.is_some());
+    }
     assert!(
         rig.fleet
             .snapshot()

@@ -86,8 +86,11 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         let number = self.next_id;
         let (seed, id) = (random::number(self.seed, number), CheckId(number));
         let known = self.same_probe(&probe, &ask.service);
-        let known_success = known
-            .map(|known| known.last_success.clone())
+        let (changed_at, last_failure, last_success) = known
+            .map(|known| {
+                let (failure, success) = (&known.last_failure, &known.last_success);
+                (known.changed_at, failure.clone(), success.clone())
+            })
             .unwrap_or_default();
         let checker = match known {
             Some(known) => {
@@ -110,10 +113,10 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             checker,
             services: BTreeSet::new(),
             timer: None,
-            changed_at: None,
+            changed_at,
             last_run_at: None,
-            last_failure: None,
-            last_success: known_success,
+            last_failure,
+            last_success,
             latency: Histogram::default(),
             lateness: Histogram::default(),
         };
