@@ -222,6 +222,21 @@ async fn a_certificate_of_a_stranger_says_whose() {
 }
 
 #[tokio::test]
+async fn by_default_those_are_trusted_whom_this_machine_trusts() {
+    match Tls::new(&TlsOptions::default()) {
+        Ok(_) => {
+            let certificate = Authority::new("Strange CA").issue(&["127.0.0.1"], |_| {});
+            let problem = problem(shake_hands(&TlsOptions::default(), certificate).await);
+            assert!(
+                matches!(problem, TlsProblem::UnknownAuthority { .. }),
+                "{problem:?}"
+            );
+        }
+        Err(error) => assert!(error.to_string().contains("ca-certificates"), "{error}"),
+    }
+}
+
+#[tokio::test]
 async fn whatever_is_wrong_is_taken_when_it_is_said_to_be_insecure() {
     let bad = Authority::new("a").issue(&["x"], |params| {
         params.not_before = date_time_ymd(2020, 1, 1);
