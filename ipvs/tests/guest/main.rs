@@ -14,6 +14,7 @@ use ipvs::{
 };
 
 mod connections;
+mod fake;
 mod keeping;
 mod refusals;
 mod settings;

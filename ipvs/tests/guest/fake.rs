@@ -5,13 +5,14 @@ use ipvs::{
     ServiceKey, Snapshot, fake, netlink,
     strategy::{destination, service_settings, timeouts},
 };
-use lab::in_namespace;
 use proptest::{
     collection,
     prelude::*,
     sample,
     test_runner::{Config, TestRunner},
 };
+
+use super::in_kernel;
 
 /// Few of them, so that changes meet what others left.
 fn services() -> Vec<ServiceKey> {
@@ -84,23 +85,22 @@ fn told(outcome: &ChangeOutcome) -> Result<(), Option<RefusalReason>> {
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
 fn the_same_changes_have_the_same_outcomes_and_leave_the_same_table() {
-    in_namespace(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let kernel = runtime
-            .block_on(netlink::Kernel::connect())
-            .expect("a kernel with IPVS");
+    in_kernel(async |kernel| {
         let config = Config {
-            cases: 200,
+            cases: 100,
             failure_persistence: None,
             ..Config::default()
         };
-        TestRunner::new(config)
-            .run(&collection::vec(changes(), 1..40), |changes| {
+        let runtime = tokio::runtime::Handle::current();
+        // The runner is not asynchronous.
+        let compared = tokio::task::spawn_blocking(move || {
+            TestRunner::new(config).run(&collection::vec(changes(), 1..40), |changes| {
                 runtime.block_on(compare(&kernel, &changes))
             })
+        });
+        compared
+            .await
+            .expect("no panic")
             .unwrap_or_else(|error| panic!("{error}"));
     });
 }
