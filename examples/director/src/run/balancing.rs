@@ -88,8 +88,8 @@ impl Balancing {
         let task = Task {
             balancer: Balancer::new(before.timeouts),
             probes: Probes::new(runner),
-            checks: fleet.events(),
-            changes: table.events(),
+            checks: Some(fleet.events()),
+            changes: Some(table.events()),
             fleet,
             table,
             notifier,
@@ -132,9 +132,9 @@ struct Task {
     balancer: Balancer,
     probes: Probes,
     fleet: FleetHandle<CheckName>,
-    checks: broadcast::Receiver<FleetEvent<CheckName>>,
+    checks: Option<broadcast::Receiver<FleetEvent<CheckName>>>,
     table: TableHandle,
-    changes: broadcast::Receiver<ReconcileEvent>,
+    changes: Option<broadcast::Receiver<ReconcileEvent>>,
     notifier: Notifier,
 }
 
@@ -152,8 +152,8 @@ impl Task {
                         drop(reply.send(self.configure(&config).await));
                     }
                 },
-                event = self.checks.recv() => self.on_check(event),
-                event = self.changes.recv() => tell_of_table(event),
+                event = next(&mut self.checks, "the health checks") => self.on_check(event),
+                event = next(&mut self.changes, "the keeping of the table") => tell_of_table(event),
             }
             self.work_off(removal);
         }
@@ -170,7 +170,7 @@ impl Task {
         Ok(())
     }
 
-    fn on_check(&mut self, event: Result<FleetEvent<CheckName>, broadcast::error::RecvError>) {
+    fn on_check(&mut self, event: Result<FleetEvent<CheckName>, Missed>) {
         let known = self.fleet.snapshot();
         let known = known.borrow();
         match event {
@@ -196,12 +196,11 @@ impl Task {
                 self.learn(&known, event.service());
             }
             // What is known is known whole.
-            Err(broadcast::error::RecvError::Lagged(_)) => {
+            Err(Missed(_)) => {
                 for check in known.standings.keys() {
                     self.learn(&known, check);
                 }
             }
-            Err(broadcast::error::RecvError::Closed) => {}
         }
     }
 
@@ -257,13 +256,31 @@ fn leaving() -> Removal {
     Removal::Drain(policy)
 }
 
-fn tell_of_table(event: Result<ReconcileEvent, broadcast::error::RecvError>) {
+/// So many events were missed.
+struct Missed(u64);
+
+/// The next event. There is none any more once who tells them has ended, which is told once.
+async fn next<T: Clone>(
+    events: &mut Option<broadcast::Receiver<T>>,
+    who: &str,
+) -> Result<T, Missed> {
+    if let Some(receiver) = events {
+        match receiver.recv().await {
+            Ok(event) => return Ok(event),
+            Err(broadcast::error::RecvError::Lagged(count)) => return Err(Missed(count)),
+            Err(broadcast::error::RecvError::Closed) => {
+                error!("{who} ended by itself: this is a defect, please report it");
+                *events = None;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+fn tell_of_table(event: Result<ReconcileEvent, Missed>) {
     let event = match event {
         Ok(event) => event,
-        Err(broadcast::error::RecvError::Lagged(count)) => {
-            return warn!("{count} events of the table were missed");
-        }
-        Err(broadcast::error::RecvError::Closed) => return,
+        Err(Missed(count)) => return warn!("{count} events of the table were missed"),
     };
     match event {
         ReconcileEvent::Drift(changes) => {
