@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     panic::resume_unwind,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
@@ -15,6 +15,7 @@ use std::{
 };
 
 use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -48,13 +49,13 @@ impl Namespace {
         let namespace = Self {
             name: format!("lab-{}-{number}-{label}", process::id()),
         };
-        run(
-            Command::new("ip").args(["netns", "add", &namespace.name]),
-            "",
-        );
-        namespace.ip("link set lo up");
-        // Interfaces have only the addresses that a test gives them.
-        namespace.set_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");
+        on_a_thread(|| {
+            unshare_network();
+            give_a_name(&namespace.path());
+            // Interfaces have only the addresses that a test gives them.
+            write_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");
+            run(Command::new("ip").args(["link", "set", "lo", "up"]), "");
+        });
         namespace
     }
 
@@ -98,11 +99,7 @@ impl Namespace {
     ///
     /// When the kernel refuses it.
     pub fn set_sysctl(&self, path: &str, value: &str) {
-        let file = Path::new("/proc/sys").join(path);
-        self.enter(|| {
-            fs::write(&file, value)
-                .unwrap_or_else(|error| panic!("setting {} to {value}: {error}", file.display()));
-        });
+        self.enter(|| write_sysctl(path, value));
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -127,11 +124,40 @@ impl Drop for Namespace {
 /// Without root, and with the panic of `work`.
 pub fn in_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     on_a_thread(|| {
-        unshare(CloneFlags::CLONE_NEWNET)
-            .unwrap_or_else(|error| panic!("a new network namespace (needs root): {error}"));
+        unshare_network();
         run(Command::new("ip").args(["link", "set", "lo", "up"]), "");
         work()
     })
+}
+
+/// Moves the calling thread into a new network namespace, for good.
+fn unshare_network() {
+    unshare(CloneFlags::CLONE_NEWNET)
+        .unwrap_or_else(|error| panic!("a new network namespace (needs root): {error}"));
+}
+
+/// Gives the calling thread's network namespace a name as `ip netns add` does, which costs a process
+/// for each of the many namespaces of a test.
+fn give_a_name(path: &Path) {
+    let named = || -> io::Result<()> {
+        fs::create_dir_all(NAMES)?;
+        File::create_new(path)?;
+        let own = Path::new("/proc/thread-self/ns/net");
+        Ok(mount(
+            Some(own),
+            path,
+            None::<&Path>,
+            MsFlags::MS_BIND,
+            None::<&Path>,
+        )?)
+    };
+    named().unwrap_or_else(|error| panic!("naming a namespace {}: {error}", path.display()));
+}
+
+fn write_sysctl(path: &str, value: &str) {
+    let file = Path::new("/proc/sys").join(path);
+    fs::write(&file, value)
+        .unwrap_or_else(|error| panic!("setting {} to {value}: {error}", file.display()));
 }
 
 /// Moves the calling thread into the namespace at `path`, for good.
@@ -192,9 +218,6 @@ fn sweep() {
 
 /// Kills what runs in a namespace and takes its name away. Never panics: it runs while one unwinds.
 fn remove(path: &Path) {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-        return;
-    };
     becomes_true(Duration::from_secs(5), || {
         let pids = pids_in(path);
         for pid in &pids {
@@ -202,7 +225,9 @@ fn remove(path: &Path) {
         }
         pids.is_empty()
     });
-    drop(Command::new("ip").args(["netns", "del", name]).output());
+    // The namespace ends with its last name, thread and socket.
+    umount2(path, MntFlags::MNT_DETACH).ok();
+    fs::remove_file(path).ok();
 }
 
 /// The living processes whose network namespace is the one at `path`.

@@ -1,14 +1,11 @@
 //! A server that leaves the pool cuts nobody off.
 
-use std::{
-    thread::{self, Scope, ScopedJoinHandle},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use ipvs::{
-    Change, DestinationState, Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, Endpoint,
-    Family, Forwarder, IpvsBackend as _, Seconds, ServiceKey, Snapshot, TimeoutChange, WaitFor,
-    Weight, netlink::Kernel,
+    Change, DestinationState, DrainEnd, DrainPolicy, Endpoint, Family, Forwarder, Ownership,
+    ReconcileEvent, ReconcilePolicy, Removal, Seconds, ServiceKey, Shutdown, Snapshot,
+    TimeoutChange, WaitFor, Weight, netlink::Kernel, text::parse_table,
 };
 use lab::{Answer, Flow, Node, Session, wait_until};
 
@@ -47,7 +44,7 @@ fn sessions_and_flows_stay_until_they_end_and_then_the_server_is_gone() {
     }
 
     thread::scope(|scope| {
-        let drains = services.map(|service| drain(scope, &site.director, service));
+        let drain = scope.spawn(|| take_out(&site.director));
         wait_until("both have weight 0", SOON, || {
             let now = snapshot(&site.director);
             let leaving = services.map(|service| leaving(&now, service));
@@ -65,7 +62,7 @@ fn sessions_and_flows_stay_until_they_end_and_then_the_server_is_gone() {
                 "who was there stays"
             );
         }
-        assert!(drains.iter().all(|drain| !drain.is_finished()));
+        assert!(!drain.is_finished());
 
         // From its next datagram on a flow is forgotten soon.
         let timeouts = TimeoutChange {
@@ -77,8 +74,10 @@ fn sessions_and_flows_stay_until_they_end_and_then_the_server_is_gone() {
             flow.ask().unwrap();
         }
         drop(sessions);
-        for drain in drains {
-            let end = drain.join().unwrap();
+        let mut ends = drain.join().unwrap();
+        ends.sort_by_key(|(service, _)| *service);
+        assert_eq!(ends.each_ref().map(|(service, _)| *service), services);
+        for (_, end) in ends {
             let DrainEnd::Removed { left } = end else {
                 panic!("{end:?}");
             };
@@ -99,40 +98,35 @@ fn ask_all(sessions: &mut [Session; 4], flows: &[Flow; 4]) -> [[Answer; 4]; 2] {
     ]
 }
 
-/// Drains the server that leaves from a service, on a thread of its own.
-fn drain<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    director: &'scope Node,
-    service: ServiceKey,
-) -> ScopedJoinHandle<'scope, DrainEnd> {
-    scope.spawn(move || on(director, async || drive(service).await))
-}
-
-async fn drive(service: ServiceKey) -> DrainEnd {
-    let kernel = Kernel::connect().await.expect("a kernel with IPVS");
-    let observe = async || leaving(&kernel.snapshot().await.expect("a table"), service);
-    let before = observe().await.expect("it is there").settings;
+/// Keeps a director's table without the server that leaves, until its drain from both services is
+/// over.
+fn take_out(director: &Node) -> [(ServiceKey, DrainEnd); 2] {
+    let whole = parse_table(TABLE).expect("a table");
+    let mut rest = whole.clone();
+    for service in rest.services.values_mut() {
+        service.destinations.remove(&endpoint(LEAVING));
+    }
     let mut policy = DrainPolicy::default();
     policy.interval = Duration::from_millis(100);
     policy.wait_for = WaitFor::Traffic;
-    let mut drain = Drain::new(service, endpoint(LEAVING), before, policy, now());
-    loop {
-        while let Some(output) = drain.poll_output() {
-            let input = match output {
-                DrainOutput::Apply(change) => {
-                    let outcomes = kernel.apply(&[change]).await.expect("an answer");
-                    DrainInput::Applied(outcomes.into_iter().next().expect("one for each"))
-                }
-                DrainOutput::Observe => DrainInput::Observed(observe().await),
-                DrainOutput::Waiting(_) => continue,
-                DrainOutput::Finished(end) => return end,
-            };
-            drain.handle(input, now());
+    on(director, async || {
+        let kernel = Kernel::connect().await.expect("a kernel with IPVS");
+        let owned = Ownership::default();
+        let kept = ipvs::spawn(Arc::new(kernel), ReconcilePolicy::default(), owned);
+        kept.set(whole, Removal::AtOnce);
+        kept.settled().await.expect("it is kept");
+        let mut events = kept.events();
+        kept.set(rest, Removal::Drain(policy));
+        let mut ends = Vec::new();
+        while ends.len() < 2 {
+            let event = events.recv().await.expect("it is kept");
+            if let ReconcileEvent::Drained { service, end, .. } = event {
+                ends.push((service, end));
+            }
         }
-        let at = drain.poll_timeout().expect("it waits for nothing but time");
-        tokio::time::sleep_until(at.into()).await;
-        drain.handle(DrainInput::Timeout, now());
-    }
+        kept.shutdown(Shutdown::Leave).await;
+        ends.try_into().expect("two")
+    })
 }
 
 fn leaving(snapshot: &Snapshot, service: ServiceKey) -> Option<DestinationState> {
@@ -142,12 +136,4 @@ fn leaving(snapshot: &Snapshot, service: ServiceKey) -> Option<DestinationState>
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().expect("an address and a port")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock of the kernel's connections"
-)]
-fn now() -> Instant {
-    Instant::now()
 }
