@@ -99,7 +99,11 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
                 self.settle_pauses(now);
             }
             FleetInput::ProbeNow(service) => {
-                if let Some(id) = self.id_by_service.get(&service) {
+                // One without a timer has its turn already, or is paused.
+                if let Some(id) = self.id_by_service.get(&service)
+                    && let Some(check) = self.checks.get(id)
+                    && check.timer.is_some()
+                {
                     self.step(*id, Input::ProbeNow, None, now);
                 }
             }

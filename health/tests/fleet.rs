@@ -328,6 +328,25 @@ fn a_probe_can_be_asked_for_out_of_turn() {
 }
 
 #[test]
+fn a_probe_that_waits_for_its_turn_stays_as_late_as_it_is_when_it_is_asked_for() {
+    let mut rig = Rig::new(1);
+    rig.ask([1, 2].map(|number| Ask {
+        warm_up: Duration::ZERO,
+        ..ask(number, number)
+    }));
+    rig.run(SECOND / 2, |_| None);
+    let due = |rig: &Rig| -> Vec<_> {
+        let reports = rig.fleet.reports();
+        reports.filter_map(|report| report.next_run_at).collect()
+    };
+    let before = due(&rig);
+    assert!(matches!(*before, [at] if at < rig.now));
+    rig.handle(FleetInput::ProbeNow(1));
+    rig.handle(FleetInput::ProbeNow(2));
+    assert_eq!(due(&rig), before);
+}
+
+#[test]
 fn a_weight_that_a_probe_asks_for_is_told_once_and_kept_while_probes_fail() {
     let mut rig = Rig::new(10);
     rig.ask([ask(1, 1)]);
