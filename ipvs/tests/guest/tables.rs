@@ -41,10 +41,10 @@ fn random(runner: &mut TestRunner) -> Table {
 
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
-fn forty_tables_follow_one_another() {
+fn two_hundred_tables_follow_one_another() {
     in_kernel(async |kernel| {
         let mut runner = TestRunner::deterministic();
-        for number in 0..40 {
+        for number in 0..200 {
             let desired = random(&mut runner);
             bring(&kernel, &desired).await;
             let read = table(&kernel).await;
