@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Instant};
 
 use super::{Asked, Claim, ReconcileEvent, ReconcileOutput, Reconciler, Removal, holds::Subject};
 use crate::{
-    Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, Endpoint, ServiceKey, Snapshot, Table,
+    Change, Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, Endpoint, ServiceKey, Snapshot,
+    Table,
 };
 
 impl Reconciler {
@@ -108,7 +109,7 @@ impl Reconciler {
         }
     }
 
-    /// What drains want done. One that was refused begins anew later, which is told once.
+    /// What drains want done. What was refused is tried again later, which is told once.
     pub(super) fn poll_drains(&mut self, now: Instant) -> Vec<Asked> {
         let (mut asked, mut ended) = (Vec::new(), Vec::new());
         for ((service, destination), drain) in &mut self.leaving {
@@ -135,7 +136,13 @@ impl Reconciler {
             self.leaving.remove(&(service, destination));
             self.may_differ = true;
             let is_news = match &end {
-                DrainEnd::Refused(refusal) => self.holds.refused(refusal, now),
+                DrainEnd::Refused(refusal) => {
+                    // It was waited for: what is left is to try again.
+                    if matches!(refusal.change, Change::RemoveDestination { .. }) {
+                        self.ways.insert((service, destination), Removal::AtOnce);
+                    }
+                    self.holds.refused(refusal, now)
+                }
                 DrainEnd::Removed { .. } | DrainEnd::Gone | DrainEnd::Cancelled => true,
             };
             if is_news {

@@ -2,7 +2,8 @@
 
 use ipvs::{
     Change, Counts, DrainEnd, DrainPolicy, Ownership, ReconcileEvent, ReconcileInput, Removal,
-    Table, fake::Kernel,
+    Table,
+    fake::{Fault, Kernel},
 };
 
 use super::rig::{Rig, SECOND, WEB, table, web};
@@ -217,4 +218,16 @@ fn what_somebody_else_set_up_after_ours_had_gone_is_a_strangers() {
     }
     rig.run(120 * SECOND);
     assert_eq!(rig.table().services, table(WEB).services);
+}
+
+#[test]
+fn whose_removal_was_refused_is_removed_later_and_not_waited_for_anew() {
+    let mut rig = leaving();
+    let (service, destination) = web();
+    rig.kernel.inject(Fault::Refuse { nth: 1, errno: 12 });
+    rig.run(95 * SECOND);
+    let destinations = &rig.table().services[&service].destinations;
+    assert!(!destinations.contains_key(&destination), "{destinations:?}");
+    let ends = ends(&mut rig);
+    assert!(matches!(ends[..], [DrainEnd::Refused(_)]), "{ends:?}");
 }

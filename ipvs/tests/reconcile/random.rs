@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ipvs::{
-    Change, Counts, Endpoint, Ownership, Removal, ServiceKey, Table,
+    Change, Counts, DestinationSettings, Endpoint, Forwarding, Ownership, Removal, ServiceKey,
+    ServiceSettings, Table, Weight,
     fake::{Fault, Kernel},
 };
 use proptest::{collection, prelude::*, sample};
@@ -42,7 +43,7 @@ enum Step {
     Refuse(usize),
     Break(usize),
     HalfDump(usize),
-    Meddle(usize),
+    Meddle(usize, Meddling),
     Connections(usize, u32),
     Pass(u64),
 }
@@ -53,10 +54,59 @@ fn steps() -> impl Strategy<Value = Step> {
         (1..6_usize).prop_map(Step::Refuse),
         (1..6_usize).prop_map(Step::Break),
         (0..4_usize).prop_map(Step::HalfDump),
-        any::<usize>().prop_map(Step::Meddle),
+        (any::<usize>(), meddling()).prop_map(|(which, how)| Step::Meddle(which, how)),
         (any::<usize>(), 0..3_u32).prop_map(|(which, active)| Step::Connections(which, active)),
         (0..50_u64).prop_map(Step::Pass),
     ]
+}
+
+/// What somebody else does to a destination of ours, or to its service.
+#[derive(Debug, Clone, Copy)]
+enum Meddling {
+    Removes,
+    RemovesService,
+    SetsScheduler,
+    SetsWeight,
+    /// Another one beside it.
+    Adds,
+}
+
+fn meddling() -> impl Strategy<Value = Meddling> {
+    sample::select(vec![
+        Meddling::Removes,
+        Meddling::RemovesService,
+        Meddling::SetsScheduler,
+        Meddling::SetsWeight,
+        Meddling::Adds,
+    ])
+}
+
+impl Meddling {
+    fn change(self, service: ServiceKey, destination: Endpoint) -> Change {
+        let mut settings = DestinationSettings::new(Forwarding::Masquerade);
+        settings.weight = Weight::new(9).unwrap();
+        match self {
+            Self::Removes => Change::RemoveDestination {
+                service,
+                destination,
+            },
+            Self::RemovesService => Change::RemoveService { service },
+            Self::SetsScheduler => Change::SetService {
+                service,
+                settings: ServiceSettings::new("lc".parse().unwrap()),
+            },
+            Self::SetsWeight => Change::SetDestination {
+                service,
+                destination,
+                settings,
+            },
+            Self::Adds => Change::AddDestination {
+                service,
+                destination: "10.0.0.99:0".parse().unwrap(),
+                settings,
+            },
+        }
+    }
 }
 
 /// The nth destination of a kernel, counted round.
@@ -93,11 +143,12 @@ proptest! {
                 Step::Refuse(nth) => rig.kernel.inject(Fault::Refuse { nth, errno: 12 }),
                 Step::Break(nth) => rig.kernel.inject(Fault::Break { nth }),
                 Step::HalfDump(rows) => rig.kernel.inject(Fault::HalfDump { rows }),
-                Step::Meddle(which) => {
+                Step::Meddle(which, how) => {
                     if let Some((service, destination)) = nth(&rig, which)
-                        && service != *strange.services.keys().next().unwrap()
+                        && !strange.services.contains_key(&service)
                     {
-                        rig.kernel.change(Change::RemoveDestination { service, destination }).unwrap();
+                        // Refused where it was done before.
+                        drop(rig.kernel.change(how.change(service, destination)));
                     }
                 }
                 Step::Connections(which, active) => {
