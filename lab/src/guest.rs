@@ -64,7 +64,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    io,
+    io::{self, Write},
     path::PathBuf,
     thread,
     time::Duration,
@@ -81,8 +81,9 @@ use crate::wait::now;
 mod guard;
 mod init;
 mod scratch;
+mod shares;
 
-pub use self::{guard::guard, init::init};
+pub use self::{guard::guard, init::init, shares::run_tests};
 
 /// How often the runner looks for output and the end.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -144,14 +145,24 @@ impl GuestError {
 /// When there is no guest to be had, when it dies, and when it still runs after `deadline` (boot
 /// included).
 pub fn run(program: &OsStr, arguments: &[OsString], deadline: Duration) -> Result<u8, GuestError> {
+    run_to(program, arguments, deadline, io::stdout(), io::stderr())
+}
+
+fn run_to(
+    program: &OsStr,
+    arguments: &[OsString],
+    deadline: Duration,
+    stdout: impl Write,
+    stderr: impl Write,
+) -> Result<u8, GuestError> {
     let kernel = find_kernel()?;
     let scratch = Scratch::new(program, arguments).map_err(GuestError::io(
         "writing down what to run, in the temporary directory",
     ))?;
     let mut guard =
         Guard::start(&kernel, &scratch).map_err(GuestError::io("starting the guest"))?;
-    let mut stdout = Tail::new(scratch.stdout(), io::stdout());
-    let mut stderr = Tail::new(scratch.stderr(), io::stderr());
+    let mut stdout = Tail::new(scratch.stdout(), stdout);
+    let mut stderr = Tail::new(scratch.stderr(), stderr);
     let end = now() + deadline;
     loop {
         // In this order nothing is missed: output comes before the status, and that before the end.

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
     time::Duration,
@@ -118,6 +119,26 @@ fn a_program_that_is_not_there_or_crashes_is_told_as_a_shell_does() {
     );
     assert_eq!(crashed.status.code(), Some(128 + 11), "{crashed:?}");
     assert!(text(&crashed.stderr).contains("SIGSEGV"), "{crashed:?}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn the_tests_of_a_program_are_shared_out_and_none_is_left_out() {
+    let scratch = TempDir::new().unwrap();
+    let tests = TempDir::new().unwrap();
+    let program = tests.path().join("tests");
+    let script = "#!/bin/sh\n\
+                  [ \"$1\" = --list ] && printf 'a: test\\nb: test\\nc: test\\nd: benchmark\\n'\n\
+                  [ \"$1\" = --exact ] && echo \"$@\" && [ \"$2\" != b ]\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let options = ["--guests".as_ref(), "2".as_ref(), program.as_os_str()];
+
+    let output = in_guest(&scratch, options).output().unwrap();
+
+    assert_eq!(text(&output.stdout), "--exact a c\n--exact b\n");
+    assert_eq!(output.status.code(), Some(1), "as the second one ended");
+    assert_is_empty(scratch.path());
 }
 
 #[test]

@@ -8,21 +8,24 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     iter::successors,
+    num::NonZeroUsize,
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, ExitCode},
     time::Duration,
 };
 
-use lab::guest;
+use lab::guest::{self, GuestError};
 
 const USAGE: &str = "\
-usage: in-guest [--only PREFIX] [--deadline SECONDS] PROGRAM [ARGUMENT...]
+usage: in-guest [--only PREFIX] [--guests NUMBER] [--deadline SECONDS] PROGRAM [ARGUMENT...]
 
 Runs PROGRAM in a guest with IPVS, with this working directory and environment, and ends with its
 status; 125 if the guest fails.
 
   --only PREFIX       a PROGRAM whose file name begins otherwise is run without a guest
+  --guests NUMBER     PROGRAM, if it has no ARGUMENT, is a test program: its tests are shared out
+                      among so many guests, side by side (default: 1)
   --deadline SECONDS  ends a guest that still runs after this time (default: 300)";
 
 /// The status for a failure that is not the program's, as in `docker run` and `timeout`.
@@ -41,7 +44,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if request.is_for_guest() {
-        guest::run(&request.program, &request.arguments, request.deadline)
+        request
+            .run_in_guests()
             .map_or_else(|error| fail(&error), ExitCode::from)
     } else {
         fail(&request.run_here())
@@ -60,6 +64,7 @@ fn fail(error: &dyn Error) -> ExitCode {
 #[derive(Debug)]
 struct Request {
     only: Option<OsString>,
+    guests: NonZeroUsize,
     deadline: Duration,
     program: OsString,
     arguments: Vec<OsString>,
@@ -68,11 +73,13 @@ struct Request {
 impl Request {
     fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut only = None;
+        let mut guests = NonZeroUsize::MIN;
         let mut deadline = Duration::from_secs(300);
         loop {
             let argument = arguments.next()?;
             match argument.to_str() {
                 Some("--only") => only = Some(arguments.next()?),
+                Some("--guests") => guests = arguments.next()?.to_str()?.parse().ok()?,
                 Some("--deadline") => {
                     deadline = Duration::from_secs(arguments.next()?.to_str()?.parse().ok()?);
                 }
@@ -80,6 +87,7 @@ impl Request {
                 _ => {
                     return Some(Self {
                         only,
+                        guests,
                         deadline,
                         program: argument,
                         arguments: arguments.collect(),
@@ -95,6 +103,14 @@ impl Request {
             name.as_encoded_bytes()
                 .starts_with(prefix.as_encoded_bytes())
         })
+    }
+
+    fn run_in_guests(&self) -> Result<u8, GuestError> {
+        if self.guests.get() > 1 && self.arguments.is_empty() {
+            guest::run_tests(&self.program, self.guests, self.deadline)
+        } else {
+            guest::run(&self.program, &self.arguments, self.deadline)
+        }
     }
 
     /// Becomes the program; returns only if that fails.
