@@ -16,9 +16,11 @@ use crate::{
 };
 
 mod http;
+mod logged;
 mod misc;
 
 use http::http_probe;
+use logged::Logged;
 use misc::MiscProbe;
 
 /// keepalived waits that long before its first probes (`BOOTSTRAP_DELAY`).
@@ -37,8 +39,9 @@ pub struct Probes {
     tls: Option<TlsClient>,
 }
 
-/// What a probe is made of. The end of its time counts where silence is success.
-type Key = (CheckKind, Option<Duration>);
+/// What a probe is made of: with the end of its time where silence is success, and whether all its
+/// failures are told.
+type Key = (CheckKind, Option<Duration>, bool);
 
 /// Why a check cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,13 +134,21 @@ impl Probes {
         used: &mut BTreeMap<Key, Arc<dyn HealthProbe>>,
     ) -> Result<Arc<dyn HealthProbe>, String> {
         let silence = matches!(&check.kind, CheckKind::Udp(udp) if udp.reply.is_none());
-        let key = (check.kind.clone(), silence.then_some(check.config.timeout));
+        let timeout = silence.then_some(check.config.timeout);
+        let key = (check.kind.clone(), timeout, check.log_all_failures);
         if let Some(known) = used.get(&key).or_else(|| self.probes.get(&key)) {
             let known = Arc::clone(known);
             used.insert(key, Arc::clone(&known));
             return Ok(known);
         }
         let probe = self.make(check)?;
+        let probe = match check.log_all_failures {
+            true => Arc::new(Logged {
+                kind: keyword(&check.kind),
+                probe,
+            }),
+            false => probe,
+        };
         used.insert(key, Arc::clone(&probe));
         Ok(probe)
     }

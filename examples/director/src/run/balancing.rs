@@ -5,8 +5,8 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use health::{FleetEvent, FleetHandle, Snapshot};
 use ipvs::{
-    DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent, ReconcilePolicy, Removal,
-    Shutdown, TableHandle,
+    Change, ChangeOutcome, DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent,
+    ReconcilePolicy, Removal, Shutdown, TableHandle,
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -18,7 +18,7 @@ use vrrp::Role;
 
 use crate::{
     balance::{Balancer, CannotCheck, CheckName, Notice, Output, Probes},
-    conf::model::Config,
+    conf::model::{Config, FlushOnStop, VirtualServerName},
     log::chain,
     script::{
         notify::{Notifier, Subject},
@@ -59,6 +59,11 @@ pub(super) enum BalanceError {
     Kernel(#[from] IpvsError),
     #[error("cannot check {0}")]
     Check(#[from] CannotCheck),
+    #[error(
+        "virtual server {0} has lvs_method FULLNAT, which director does not carry out yet: use NAT \
+         with the director as the gateway of the real servers, DR or TUN"
+    )]
+    FullNat(VirtualServerName),
     #[error("the checks contradict each other")]
     Fleet(#[from] health::AskError),
     #[error("load balancing has ended by itself: this is a defect, please report it")]
@@ -83,7 +88,7 @@ impl Balancing {
             false => Ownership::default(),
         };
         let fleet = health::spawn(CONCURRENCY, 0);
-        let table = ipvs::spawn(backend, ReconcilePolicy::default(), owned);
+        let table = ipvs::spawn(Arc::clone(&backend), ReconcilePolicy::default(), owned);
         let (commands, inbox) = mpsc::unbounded_channel();
         let task = Task {
             balancer: Balancer::new(before.timeouts),
@@ -91,7 +96,9 @@ impl Balancing {
             checks: Some(fleet.events()),
             changes: Some(table.events()),
             fleet,
+            backend,
             table,
+            flush_on_stop: None,
             notifier,
         };
         let task = tokio::spawn(task.run(inbox));
@@ -133,7 +140,10 @@ struct Task {
     probes: Probes,
     fleet: FleetHandle<CheckName>,
     checks: Option<broadcast::Receiver<FleetEvent<CheckName>>>,
+    backend: Arc<dyn IpvsBackend>,
     table: TableHandle,
+    /// Whether the whole table is emptied at the end, whoever made it.
+    flush_on_stop: Option<FlushOnStop>,
     changes: Option<broadcast::Receiver<ReconcileEvent>>,
     notifier: Notifier,
 }
@@ -161,12 +171,20 @@ impl Task {
     }
 
     async fn configure(&mut self, config: &Config) -> Result<(), BalanceError> {
+        if let Some(server) = config
+            .virtual_servers
+            .iter()
+            .find(|server| server.has_full_nat())
+        {
+            return Err(BalanceError::FullNat(server.name.clone()));
+        }
         let asks = self.probes.asks(config)?;
         self.fleet.configure(asks).await?;
         let known = self.fleet.snapshot();
         let known = known.borrow();
         self.balancer
             .configure(config, |check| known.standings.get(check).copied());
+        self.flush_on_stop = config.lvs.flush_on_stop;
         Ok(())
     }
 
@@ -228,16 +246,33 @@ impl Task {
         let Self {
             balancer,
             fleet,
+            backend,
             table,
+            flush_on_stop,
             notifier,
             ..
         } = self;
         fleet.shutdown().await;
         balancer.stop().for_each(|notice| tell(&notifier, &notice));
         let cleared = table.shutdown(Shutdown::Remove(Removal::AtOnce));
+        let cleared = async {
+            cleared.await;
+            if flush_on_stop == Some(FlushOnStop::Table) {
+                flush(&*backend).await;
+            }
+        };
         if timeout(CLEARING, cleared).await.is_err() {
             error!("The table was not cleared within {CLEARING:?}: see `ipvsctl -Ln`");
         }
+    }
+}
+
+/// Empties the table, whoever made what is in it.
+async fn flush(backend: &dyn IpvsBackend) {
+    match backend.apply(&[Change::Flush]).await.as_deref() {
+        Ok([ChangeOutcome::Done]) => {}
+        Ok(outcomes) => error!("The table was not emptied: {outcomes:?}"),
+        Err(error) => error!("The table was not emptied: {}", chain(error)),
     }
 }
 
@@ -303,3 +338,6 @@ fn tell_of_table(event: Result<ReconcileEvent, Missed>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

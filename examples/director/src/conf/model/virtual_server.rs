@@ -134,6 +134,16 @@ impl Destination {
 }
 
 impl VirtualServer {
+    /// Whether any of its servers shall see an address of the director as the source.
+    #[must_use]
+    pub fn has_full_nat(&self) -> bool {
+        let servers = self.real_servers.iter().map(|server| &server.destination);
+        let sorry_server = self.sorry_server.iter().map(|sorry| &sorry.destination);
+        servers
+            .chain(sorry_server)
+            .any(|destination| destination.full_nat)
+    }
+
     /// How a service of that family is set up.
     #[must_use]
     pub fn settings(&self, family: Family) -> ServiceSettings {

@@ -1,0 +1,96 @@
+use std::ffi::OsString;
+
+use ipvs::{fake::Kernel, text::parse_table};
+
+use super::*;
+use crate::{
+    conf::{MemoryEnvironment, Options, load},
+    script::{notify::Limits, run::ProcessRunner, security::Policy},
+};
+
+const PATH: &str = "/etc/keepalived/keepalived.conf";
+
+fn config(text: &str) -> Config {
+    let machine = MemoryEnvironment::with_file(PATH, text);
+    let loaded = load(PATH, &machine, &Options::default()).unwrap();
+    loaded.config.unwrap()
+}
+
+fn server(method: &str) -> String {
+    format!(
+        "virtual_server 10.1.0.100 80 {{\nprotocol TCP\nlb_algo rr\nlb_kind {method}\n\
+         real_server 10.0.0.1 80 {{\n}}\n}}\n"
+    )
+}
+
+/// A kernel with a service of somebody else.
+fn kernel() -> Kernel {
+    let kernel = Kernel::new();
+    let strange = parse_table("-A -u 10.9.9.9:53 -s rr\n").unwrap();
+    for change in ipvs::plan(&ipvs::Table::default(), &strange) {
+        kernel.change(change).unwrap();
+    }
+    kernel
+}
+
+async fn balancing(kernel: &Kernel, flush: bool) -> Balancing {
+    // Nothing is run.
+    let policy = Policy::new(false, None, OsString::new());
+    let runner: Arc<dyn Runner> = Arc::new(ProcessRunner::new(policy));
+    let notifier = Notifier::start(Arc::clone(&runner), Limits::default());
+    let backend = Arc::new(kernel.clone());
+    let started = Balancing::start(backend, runner, notifier, flush).await;
+    started.unwrap()
+}
+
+async fn services(kernel: &Kernel) -> usize {
+    kernel.snapshot().await.unwrap().services.len()
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_configured_comes_and_goes_and_strangers_stay() {
+    let kernel = kernel();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&config(&server("NAT"))).await.unwrap();
+    settle().await;
+    assert_eq!(services(&kernel).await, 2);
+    balancing.shutdown().await;
+    assert_eq!(services(&kernel).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lvs_flush_removes_what_others_left_and_at_the_end_if_it_is_asked_to() {
+    let kernel = kernel();
+    let flushing = balancing(&kernel, true).await;
+    flushing.configure(&config(&server("NAT"))).await.unwrap();
+    settle().await;
+    assert_eq!(services(&kernel).await, 1);
+    flushing.shutdown().await;
+
+    let kernel = self::kernel();
+    let flushing = balancing(&kernel, false).await;
+    let text = format!("global_defs {{\nlvs_flush_on_stop\n}}\n{}", server("NAT"));
+    flushing.configure(&config(&text)).await.unwrap();
+    flushing.shutdown().await;
+    assert_eq!(services(&kernel).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_carried_out_is_refused_and_all_goes_on() {
+    let kernel = kernel();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&config(&server("NAT"))).await.unwrap();
+    let refused = balancing.configure(&config(&server("FULLNAT"))).await;
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.contains("10.1.0.100 80") && error.contains("FULLNAT"),
+        "{error}"
+    );
+    settle().await;
+    assert_eq!(services(&kernel).await, 2);
+    balancing.shutdown().await;
+}
