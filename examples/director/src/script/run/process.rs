@@ -40,7 +40,8 @@ const LOOK_LAST: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Job {
     state: State,
-    stopping: bool,
+    /// The last signal that was to be sent before it was known to have started.
+    pending: Option<Signal>,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl Job {
     pub(super) fn starting(starting: JoinHandle<Result<Process, CannotRun>>) -> Self {
         Self {
             state: State::Starting(starting),
-            stopping: false,
+            pending: None,
         }
     }
 
@@ -69,8 +70,8 @@ impl Job {
         };
         self.state = match starting.await {
             Ok(Ok(process)) => {
-                if self.stopping {
-                    process.leader.signal(Signal::SIGKILL);
+                if let Some(signal) = self.pending.take() {
+                    process.leader.signal(signal);
                 }
                 State::Started(Box::new(process))
             }
@@ -144,9 +145,10 @@ impl Supervised for Job {
     }
 
     fn signal(&mut self, signal: Signal) {
-        self.stopping = true;
-        if let State::Started(process) = &self.state {
-            process.leader.signal(signal);
+        match &self.state {
+            State::Started(process) => process.leader.signal(signal),
+            State::Starting(_) => self.pending = Some(signal),
+            State::NeverRan(_) => {}
         }
     }
 }
@@ -212,8 +214,16 @@ impl Process {
     fn take_output(&mut self) -> String {
         // As much as a pipe holds: a process in the background may go on writing for ever.
         for _ in 0..PIPE_READS {
-            if !matches!(try_read(&mut self.output, &mut self.tail), Progress::Some) {
+            let Some(output) = &self.output else {
                 break;
+            };
+            // Past tokio, which reads only what it has been told of: the end of the process may be
+            // known before its last words.
+            let mut buffer = [0; 4096];
+            match nix::unistd::read(output, &mut buffer) {
+                Ok(length @ 1..) => self.tail.push(buffer.get(..length).unwrap_or_default()),
+                Err(Errno::EINTR) => {}
+                Ok(0) | Err(_) => break,
             }
         }
         self.tail.take()
@@ -326,40 +336,20 @@ async fn living(group: Pid) -> Vec<i32> {
         .unwrap_or_default()
 }
 
-enum Progress {
-    Some,
-    Later,
-    End,
-}
-
-fn try_read(output: &mut Option<pipe::Receiver>, tail: &mut Tail) -> Progress {
-    let Some(receiver) = output else {
-        return Progress::End;
-    };
-    let mut buffer = [0; 4096];
-    match receiver.try_read(&mut buffer) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Progress::Later,
-        Ok(0) | Err(_) => {
-            *output = None;
-            Progress::End
-        }
-        Ok(length) => {
-            tail.push(buffer.get(..length).unwrap_or_default());
-            Progress::Some
-        }
-    }
-}
-
 /// Reads once. Pending for ever at the end of the stream. Cancel safe.
 async fn read(output: &mut Option<pipe::Receiver>, tail: &mut Tail) {
-    match output {
-        None => std::future::pending().await,
-        Some(receiver) => {
-            if receiver.readable().await.is_err() {
-                *output = None;
-            }
-            let _progress = try_read(output, tail);
-        }
+    let Some(receiver) = output else {
+        return std::future::pending().await;
+    };
+    let mut buffer = [0; 4096];
+    let received = match receiver.readable().await {
+        Ok(()) => receiver.try_read(&mut buffer),
+        Err(error) => Err(error),
+    };
+    match received {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Ok(0) | Err(_) => *output = None,
+        Ok(length) => tail.push(buffer.get(..length).unwrap_or_default()),
     }
 }
 
