@@ -4,11 +4,13 @@
 //! ```text
 //! configuration ─┐
 //! health ────────┼─> Balancer ─┬─> the table that shall be
-//! roles ─────────┘             └─> what has to be told and run
+//! roles ─────────┤             ├─> what has to be told and run
+//! addresses ─────┘             └─> whose checks rest
 //! ```
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -20,11 +22,13 @@ use crate::conf::model::{Config, Lvs, VirtualServerName};
 
 mod pool;
 mod probes;
+mod suspension;
 
 pub use pool::{Notice, RealServerName};
 pub use probes::{CannotCheck, Probes};
 
 use pool::Pool;
+use suspension::Suspension;
 
 /// One check of one real server of one virtual server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +50,10 @@ pub enum Output {
     Table,
     /// Something has to be told, and a script to be run where there is one.
     Notice(Notice),
+    /// These checks of one virtual server rest from now on; what is known by them stays.
+    Suspend(Vec<CheckName>),
+    /// These checks of one virtual server, which rested, go on.
+    Resume(Vec<CheckName>),
 }
 
 /// Decides what the kernel's table shall be.
@@ -59,6 +67,7 @@ pub struct Balancer {
     /// The kernel's own timeouts, for those that the file leaves open.
     timeouts: Timeouts,
     roles: BTreeMap<Arc<str>, Role>,
+    suspension: Suspension,
     outputs: VecDeque<Output>,
 }
 
@@ -71,6 +80,7 @@ impl Balancer {
             lvs: Lvs::default(),
             timeouts,
             roles: BTreeMap::new(),
+            suspension: Suspension::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -100,6 +110,7 @@ impl Balancer {
         }
         self.lvs = config.lvs.clone();
         self.outputs.push_back(Output::Table);
+        self.settle_suspension();
     }
 
     /// A check has another standing.
@@ -123,6 +134,18 @@ impl Balancer {
         if self.sync_roles() != before {
             self.outputs.push_back(Output::Table);
         }
+    }
+
+    /// This machine has these addresses, and no others: what `ha_suspend` goes by.
+    pub fn on_addresses(&mut self, held: BTreeSet<IpAddr>) {
+        self.suspension.set_held(held);
+        self.settle_suspension();
+    }
+
+    fn settle_suspension(&mut self) {
+        let pools = self.pools.iter();
+        let servers = pools.map(|pool| (pool.config(), pool.checks().collect()));
+        self.outputs.extend(self.suspension.settle(servers));
     }
 
     /// The program stops: what `omega` asks to be told. Nothing follows.

@@ -24,7 +24,7 @@ pub mod checks;
 mod clock;
 pub mod command;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod notify;
 pub mod outcome;
 pub mod rise_fall;

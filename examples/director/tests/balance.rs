@@ -2,7 +2,10 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use director::{
     balance::{Balancer, CheckName, Notice, Output},
@@ -68,6 +71,7 @@ struct Rig {
     checks: BTreeMap<CheckName, Health>,
     notices: Vec<String>,
     tables: usize,
+    resting: BTreeSet<CheckName>,
 }
 
 impl Rig {
@@ -77,6 +81,7 @@ impl Rig {
             checks: BTreeMap::new(),
             notices: Vec::new(),
             tables: 0,
+            resting: BTreeSet::new(),
         };
         rig.configure(config);
         rig
@@ -109,8 +114,26 @@ impl Rig {
             match output {
                 Output::Table => self.tables += 1,
                 Output::Notice(notice) => self.notices.push(told(notice)),
+                Output::Suspend(checks) => {
+                    for check in checks {
+                        assert!(self.resting.insert(check), "it rested already");
+                    }
+                }
+                Output::Resume(checks) => {
+                    for check in checks {
+                        assert!(self.resting.remove(&check), "it did not rest");
+                    }
+                }
             }
         }
+    }
+
+    /// This machine has these addresses now.
+    fn hold(&mut self, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        let addresses: BTreeSet<IpAddr> = addresses.collect();
+        self.balancer.on_addresses(addresses);
+        self.drain();
     }
 
     /// The table as ipvsadm would save it.
@@ -239,7 +262,53 @@ fn the_sync_daemon_follows_its_instance() {
     );
 }
 
+#[test]
+fn with_ha_suspend_checks_rest_while_the_address_is_elsewhere_and_what_is_known_stays() {
+    let mut rig = Rig::new(&web("ha_suspend"));
+    assert_eq!(rig.resting.len(), 2);
+    rig.hold(&["10.1.0.1", "10.1.0.100"]);
+    assert!(rig.resting.is_empty());
+    rig.check(0, Health::Down);
+    rig.hold(&["10.1.0.1"]);
+    assert_eq!(rig.resting.len(), 2);
+    assert_eq!(rig.table(), format!("{SERVICE}{TWO}"));
+    rig.configure(&web("ha_suspend\n persistence_timeout 300"));
+    assert_eq!(rig.resting.len(), 2);
+    rig.configure(&web(""));
+    assert!(rig.resting.is_empty());
+    rig.hold(&[]);
+    assert!(rig.resting.is_empty());
+}
+
+#[test]
+fn one_address_of_a_group_is_enough_and_marks_wait_for_nothing() {
+    let group = |entries: &str| {
+        config(&format!(
+            "virtual_server_group G {{\n{entries}\n}}\nvirtual_server group G {{\n lvs_sched rr\n \
+             lvs_method NAT\n protocol TCP\n ha_suspend\n real_server 10.0.0.1 80 {{\n \
+             TCP_CHECK {{\n }}\n }}\n}}\n"
+        ))
+    };
+    let mut rig = Rig::new(&group("10.1.0.1-20 80\nfwmark 7"));
+    assert_eq!(rig.resting.len(), 1);
+    rig.hold(&["10.1.0.20"]);
+    assert!(rig.resting.is_empty());
+    rig.hold(&["10.1.0.21"]);
+    assert_eq!(rig.resting.len(), 1);
+    assert!(Rig::new(&group("fwmark 7")).resting.is_empty());
+}
+
 proptest! {
+    /// However addresses come and go: checks rest exactly while theirs is not here.
+    #[test]
+    fn checks_rest_while_their_address_is_not_here(held in proptest::collection::vec(any::<bool>(), 0..20)) {
+        let mut rig = Rig::new(&web("ha_suspend"));
+        for here in held {
+            rig.hold(if here { &["10.1.0.100"] } else { &["10.1.0.101"] });
+            prop_assert_eq!(rig.resting.is_empty(), here);
+        }
+    }
+
     /// Whatever the checks say in whatever order: who is up is used, nobody else, and the table
     /// depends on the last word of each check alone.
     #[test]

@@ -159,6 +159,17 @@ impl Pool {
         &self.config
     }
 
+    /// The names of all its checks.
+    pub(super) fn checks(&self) -> impl Iterator<Item = CheckName> {
+        self.members.iter().flat_map(|member| {
+            (0..member.checks.len()).map(|number| CheckName {
+                virtual_server: self.config.name.clone(),
+                real_server: member.name,
+                number,
+            })
+        })
+    }
+
     /// Takes what is known of all checks.
     pub(super) fn take(&mut self, standing: impl Fn(&CheckName) -> Option<Standing>) {
         for member in &mut self.members {

@@ -63,6 +63,7 @@ struct Draft<'t> {
     inhibit: Option<bool>,
     virtualhost: Option<String>,
     omega: bool,
+    ha_suspend: bool,
     quorum: u32,
     hysteresis: u32,
     quorum_up: Option<Script>,
@@ -93,6 +94,7 @@ pub(super) fn virtual_server(
         inhibit: None,
         virtualhost: None,
         omega: false,
+        ha_suspend: false,
         quorum: 1,
         hysteresis: 0,
         quorum_up: None,
@@ -128,6 +130,7 @@ fn setting<'t>(context: &mut Context<'_>, draft: &mut Draft<'t>, keyword: &str, 
             draft.virtualhost = context.one(item, "a name", |text| Ok(text.to_owned()));
         }
         "omega" => draft.omega = context.flag(item),
+        "ha_suspend" => draft.ha_suspend = context.flag(item),
         "quorum" => {
             let parse = whole("a quorum", 1..=u32::MAX);
             draft.quorum = context.one(item, "a weight", parse).unwrap_or(1);
@@ -226,6 +229,7 @@ fn complete(
         persistence,
         alpha: draft.timing.alpha(),
         omega: draft.omega,
+        ha_suspend: draft.ha_suspend,
         quorum,
         quorum_up: draft.quorum_up,
         quorum_down: draft.quorum_down,

@@ -1,7 +1,7 @@
 //! Load balancing while the daemon runs: the task that hears of health and roles and keeps the
 //! kernel's table.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use health::{FleetEvent, FleetHandle, Snapshot};
 use ipvs::{
@@ -49,6 +49,7 @@ pub(super) struct Balancing {
 enum Order {
     Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
     Role(Arc<str>, Role),
+    Addresses(BTreeSet<IpAddr>),
     Stop,
 }
 
@@ -121,6 +122,11 @@ impl Balancing {
         self.send(Order::Role(Arc::clone(instance), role));
     }
 
+    /// This machine has these addresses, and no others.
+    pub(super) fn on_addresses(&self, addresses: BTreeSet<IpAddr>) {
+        self.send(Order::Addresses(addresses));
+    }
+
     /// Clears the table of what is ours.
     pub(super) async fn shutdown(self) {
         self.send(Order::Stop);
@@ -156,6 +162,7 @@ impl Task {
                 command = inbox.recv() => match command {
                     None | Some(Order::Stop) => break,
                     Some(Order::Role(instance, role)) => self.balancer.on_role(&instance, role),
+                    Some(Order::Addresses(held)) => self.balancer.on_addresses(held),
                     Some(Order::Configure(config, reply)) => {
                         removal = leaving();
                         // Nobody waits for the answer any more: it was given all the same.
@@ -235,6 +242,16 @@ impl Task {
             match output {
                 Output::Table => changed = true,
                 Output::Notice(notice) => tell(&self.notifier, &notice),
+                Output::Suspend(checks) => {
+                    tell_of_checks(&checks, "rest: this machine has none of its addresses");
+                    checks.into_iter().for_each(|check| self.fleet.pause(check));
+                }
+                Output::Resume(checks) => {
+                    tell_of_checks(&checks, "go on");
+                    checks
+                        .into_iter()
+                        .for_each(|check| self.fleet.resume(check));
+                }
             }
         }
         if changed {
@@ -281,6 +298,14 @@ fn tell(notifier: &Notifier, notice: &Notice) {
     if let (virtual_server, Some(script)) = notice.script() {
         let subject = Subject::VirtualServer(virtual_server.to_string());
         notifier.run(subject, command(script));
+    }
+}
+
+/// Of checks of one virtual server.
+fn tell_of_checks(checks: &[CheckName], what: &str) {
+    if let Some(check) = checks.first() {
+        let count = checks.len();
+        info!("VS {}: {count} checks {what}", check.virtual_server);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The daemon while it runs: one task that owns the configuration and hears everything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -153,6 +154,7 @@ impl Daemon {
                 Balancing::start(backend, runner, self.notifier.clone(), config.lvs.flush).await?
             }
         };
+        balancing.on_addresses(addresses(&self.known_links));
         self.balancing.insert(balancing).configure(config).await
     }
 
@@ -297,6 +299,11 @@ impl Daemon {
         {
             info!(interface = %name, state = "gone", "Netlink reports {name} gone");
         }
+        if let Some(balancing) = &self.balancing
+            && addresses(&links) != addresses(&self.known_links)
+        {
+            balancing.on_addresses(addresses(&links));
+        }
         self.known_links = links;
     }
 
@@ -318,6 +325,12 @@ impl Daemon {
             }
         }
     }
+}
+
+/// All addresses of this machine.
+fn addresses(links: &Links) -> BTreeSet<IpAddr> {
+    let addresses = links.values().flat_map(|link| &link.addresses);
+    addresses.map(|of_link| of_link.address).collect()
 }
 
 async fn backend(backend: Backend) -> Result<Arc<dyn IpvsBackend>, BalanceError> {

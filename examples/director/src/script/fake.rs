@@ -14,7 +14,7 @@ use crate::script::run::{Report, Runner, Stop};
 type Script = dyn Fn(&Command) -> (Duration, Outcome) + Send + Sync;
 
 /// A runner without processes. A script that is told to stop takes another 100 ms.
-pub(super) struct FakeRunner {
+pub(crate) struct FakeRunner {
     script: Box<Script>,
     start: Instant,
     pub(super) journal: Mutex<Vec<(u128, String)>>,
@@ -25,7 +25,7 @@ pub(super) const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
 impl FakeRunner {
     #[expect(clippy::disallowed_methods, reason = "tokio's paused clock")]
-    pub(super) fn new(
+    pub(crate) fn new(
         script: impl Fn(&Command) -> (Duration, Outcome) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (script, journal) = (Box::new(script), Mutex::default());
@@ -38,12 +38,12 @@ impl FakeRunner {
 
     /// Milliseconds since the start, and what happened then: `+ command`, `- command` or, of one
     /// that was dropped while it ran, `x command`.
-    pub(super) fn journal(&self) -> Vec<(u128, String)> {
+    pub(crate) fn journal(&self) -> Vec<(u128, String)> {
         std::mem::take(&mut self.journal.lock().unwrap())
     }
 
     /// The commands that were started, in order.
-    pub(super) fn started(&self) -> Vec<String> {
+    pub(crate) fn started(&self) -> Vec<String> {
         let started = |(_, line): (_, String)| line.strip_prefix("+ ").map(str::to_owned);
         self.journal().into_iter().filter_map(started).collect()
     }

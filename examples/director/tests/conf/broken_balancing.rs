@@ -60,7 +60,7 @@ fn of_virtual_servers() {
         &[
             (&[UnknownKeyword], "«persistance_timeout 50"),
             (&[WrongBlock], "«uthreshold 5"),
-            (&[NotYet], "«ha_suspend"),
+            (&[NotYet], "«smtp_alert"),
             (&[Ignored], "«hashed"),
             (&[WrongValue], "quorum «0"),
             (&[WrongValue], "delay_loop «0"),
@@ -82,6 +82,11 @@ fn of_virtual_servers() {
             (&[WrongFamily], "real_server «fd00::1 80 {\n}"),
             (&[WrongAddress], "real_server «0.0.0.0 80 {\n}"),
         ],
+    );
+    expect(
+        &[Unused],
+        "virtual_server fwmark 1 {\nlb_algo rr\nlb_kind NAT\n«ha_suspend\n\
+         real_server 10.0.0.1 80 {\n}\n}\n",
     );
     expect(
         &[MissingKeyword],

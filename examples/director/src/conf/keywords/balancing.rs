@@ -41,7 +41,7 @@ pub(in crate::conf) static VIRTUAL_SERVER: Block = Block {
         line("persistence_timeout"),
         line("persistence_granularity"),
         line("protocol"),
-        later("ha_suspend"),
+        line("ha_suspend"),
         later("smtp_alert"),
         line("virtualhost"),
         later("snmp_name"),

@@ -74,6 +74,7 @@ impl Seen {
         let kinds = one_of_each_kind(&server.services);
         check_service(context, server, &kinds);
         say_udp_persistence(context, server);
+        say_nothing_to_wait_for(context, server);
         let sorry = server.sorry_server.iter().map(|sorry| &sorry.destination);
         let real = server.real_servers.iter().map(|real| &real.destination);
         for (destination, span) in real.chain(sorry).zip(servers) {
@@ -174,6 +175,21 @@ fn say_udp_persistence(context: &mut Context<'_>, server: &VirtualServer) {
                  server for ever",
             )
             .help("remove it unless packets of one client belong together; else keep it short"),
+        );
+    }
+}
+
+/// What `ha_suspend` waits for is an address.
+fn say_nothing_to_wait_for(context: &mut Context<'_>, server: &VirtualServer) {
+    let is_mark = |service| matches!(service, &ServiceKey::Fwmark { .. });
+    if server.ha_suspend && server.services.iter().all(is_mark) {
+        context.report(
+            Diagnostic::new(
+                Code::Unused,
+                server.places.of("ha_suspend"),
+                "a virtual server for marks has no address: its checks never rest",
+            )
+            .help("remove `ha_suspend`"),
         );
     }
 }

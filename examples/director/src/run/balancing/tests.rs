@@ -5,7 +5,9 @@ use ipvs::{fake::Kernel, text::parse_table};
 use super::*;
 use crate::{
     conf::{MemoryEnvironment, Options, load},
-    script::{notify::Limits, run::ProcessRunner, security::Policy},
+    script::{
+        fake::FakeRunner, notify::Limits, outcome::Outcome, run::ProcessRunner, security::Policy,
+    },
 };
 
 const PATH: &str = "/etc/keepalived/keepalived.conf";
@@ -36,7 +38,10 @@ fn kernel() -> Kernel {
 async fn balancing(kernel: &Kernel, flush: bool) -> Balancing {
     // Nothing is run.
     let policy = Policy::new(false, None, OsString::new());
-    let runner: Arc<dyn Runner> = Arc::new(ProcessRunner::new(policy));
+    with_runner(kernel, flush, Arc::new(ProcessRunner::new(policy))).await
+}
+
+async fn with_runner(kernel: &Kernel, flush: bool, runner: Arc<dyn Runner>) -> Balancing {
     let notifier = Notifier::start(Arc::clone(&runner), Limits::default());
     let backend = Arc::new(kernel.clone());
     let started = Balancing::start(backend, runner, notifier, flush).await;
@@ -92,5 +97,27 @@ async fn what_cannot_be_carried_out_is_refused_and_all_goes_on() {
     );
     settle().await;
     assert_eq!(services(&kernel).await, 2);
+    balancing.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_ha_suspend_nothing_is_checked_while_the_address_is_elsewhere() {
+    let runner = FakeRunner::new(|_| (Duration::ZERO, Outcome::Success));
+    let balancing = with_runner(&kernel(), false, Arc::clone(&runner) as _).await;
+    let text = "virtual_server 10.1.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\nha_suspend\n\
+                delay_loop 1\nreal_server 10.0.0.1 80 {\nMISC_CHECK {\nmisc_path /bin/true\n}\n}\n}\n";
+    let minute = Duration::from_secs(60);
+    balancing.configure(&config(text)).await.unwrap();
+    tokio::time::sleep(minute).await;
+    assert_eq!(runner.started(), [] as [&str; 0]);
+    balancing.on_addresses(["10.1.0.100".parse().unwrap()].into());
+    tokio::time::sleep(minute).await;
+    let checks = runner.started().len();
+    assert!((55..=61).contains(&checks), "{checks}");
+    balancing.on_addresses(BTreeSet::new());
+    settle().await;
+    runner.journal();
+    tokio::time::sleep(minute).await;
+    assert_eq!(runner.started(), [] as [&str; 0]);
     balancing.shutdown().await;
 }

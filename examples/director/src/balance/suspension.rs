@@ -1,0 +1,66 @@
+//! `ha_suspend`: whose checks rest while their virtual server is served by another machine.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use ipvs::ServiceKey;
+
+use super::{CheckName, Output};
+use crate::conf::model::{VirtualServer, VirtualServerName};
+
+/// Which checks rest.
+#[derive(Debug, Default)]
+pub(super) struct Suspension {
+    /// The addresses of this machine.
+    held: BTreeSet<IpAddr>,
+    resting: BTreeSet<CheckName>,
+}
+
+impl Suspension {
+    /// This machine has these addresses now.
+    pub(super) fn set_held(&mut self, held: BTreeSet<IpAddr>) {
+        self.held = held;
+    }
+
+    /// What follows for these checks, which are all there are, each with its virtual server.
+    pub(super) fn settle<'a>(
+        &mut self,
+        servers: impl Iterator<Item = (&'a VirtualServer, Vec<CheckName>)>,
+    ) -> Vec<Output> {
+        let suspended = servers.filter(|(server, _)| self.suspends(server));
+        let resting: BTreeSet<_> = suspended.flat_map(|(_, checks)| checks).collect();
+        let resume = by_server(self.resting.difference(&resting));
+        let suspend = by_server(resting.difference(&self.resting));
+        self.resting = resting;
+        let resume = resume.into_values().map(Output::Resume);
+        resume
+            .chain(suspend.into_values().map(Output::Suspend))
+            .collect()
+    }
+
+    /// One address is enough to be checked, as with keepalived. One that has none, as it is for
+    /// marks alone, has nothing to wait for.
+    fn suspends(&self, server: &VirtualServer) -> bool {
+        let mut addresses = server.services.iter().filter_map(|service| match service {
+            ServiceKey::Address { endpoint, .. } => Some(endpoint.address),
+            ServiceKey::Fwmark { .. } => None,
+        });
+        let Some(first) = addresses.next().filter(|_| server.ha_suspend) else {
+            return false;
+        };
+        !self.held.contains(&first) && !addresses.any(|address| self.held.contains(&address))
+    }
+}
+
+fn by_server<'a>(
+    checks: impl Iterator<Item = &'a CheckName>,
+) -> BTreeMap<VirtualServerName, Vec<CheckName>> {
+    let mut by_server = BTreeMap::<_, Vec<_>>::new();
+    for check in checks {
+        let of = by_server.entry(check.virtual_server.clone()).or_default();
+        of.push(check.clone());
+    }
+    by_server
+}
