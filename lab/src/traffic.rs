@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     str::FromStr,
     sync::{
         Arc,
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::Node;
 
@@ -214,7 +214,25 @@ impl Session {
     /// The connection is refused, or not answered.
     pub fn connect(from: &Node, to: SocketAddr) -> io::Result<Self> {
         let connected = || TcpStream::connect_timeout(&to, PATIENCE);
-        let stream = from.namespace().enter(connected)?;
+        Self::over(from.namespace().enter(connected)?)
+    }
+
+    /// Connects from one of a node's addresses.
+    ///
+    /// # Errors
+    ///
+    /// The node does not have it, or the connection is refused, or not answered.
+    pub fn connect_from(from: &Node, address: IpAddr, to: SocketAddr) -> io::Result<Self> {
+        let connected = || -> io::Result<TcpStream> {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(address, 0).into())?;
+            socket.connect_timeout(&to.into(), PATIENCE)?;
+            Ok(socket.into())
+        };
+        Self::over(from.namespace().enter(connected)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
             stream: BufReader::new(stream),

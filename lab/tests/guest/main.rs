@@ -15,3 +15,4 @@ mod persistence;
 mod site;
 mod sync;
 mod tunnel;
+mod two_directors;
