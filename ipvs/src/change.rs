@@ -97,22 +97,74 @@ impl Change {
         }
     }
 
-    /// The service that is changed, if it is one.
+    /// What is changed. Never fails: every change is about one thing, or about all of them.
     #[must_use]
-    pub const fn service(&self) -> Option<ServiceKey> {
+    pub const fn subject(&self) -> Subject {
         match self {
             Self::AddService { service, .. }
             | Self::SetService { service, .. }
             | Self::RemoveService { service }
-            | Self::AddDestination { service, .. }
-            | Self::SetDestination { service, .. }
-            | Self::RemoveDestination { service, .. }
-            | Self::Zero(Some(service)) => Some(*service),
-            Self::SetTimeouts(_)
-            | Self::StartDaemon(_)
-            | Self::StopDaemon(_)
-            | Self::Zero(None)
-            | Self::Flush => None,
+            | Self::Zero(Some(service)) => Subject::Service(*service),
+            Self::AddDestination {
+                service,
+                destination,
+                ..
+            }
+            | Self::SetDestination {
+                service,
+                destination,
+                ..
+            }
+            | Self::RemoveDestination {
+                service,
+                destination,
+            } => Subject::Destination(*service, *destination),
+            Self::StartDaemon(daemon) => Subject::Daemon(daemon.role),
+            Self::StopDaemon(role) => Subject::Daemon(*role),
+            Self::SetTimeouts(_) => Subject::Timeouts,
+            Self::Zero(None) | Self::Flush => Subject::Services,
+        }
+    }
+
+    /// The service that is changed, if it is one.
+    #[must_use]
+    pub const fn service(&self) -> Option<ServiceKey> {
+        self.subject().service()
+    }
+}
+
+/// What a [`Change`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a table has no other parts")]
+pub enum Subject {
+    /// A service.
+    Service(ServiceKey),
+    /// A destination of a service.
+    Destination(ServiceKey, Endpoint),
+    /// The sync daemon of a role.
+    Daemon(SyncRole),
+    /// The timeouts.
+    Timeouts,
+    /// All services.
+    Services,
+}
+
+impl Subject {
+    /// The service that it is, or is a destination of.
+    #[must_use]
+    pub const fn service(self) -> Option<ServiceKey> {
+        match self {
+            Self::Service(service) | Self::Destination(service, _) => Some(service),
+            Self::Daemon(_) | Self::Timeouts | Self::Services => None,
+        }
+    }
+
+    /// The destination that it is, with its service.
+    #[must_use]
+    pub const fn destination(self) -> Option<(ServiceKey, Endpoint)> {
+        match self {
+            Self::Destination(service, destination) => Some((service, destination)),
+            Self::Service(_) | Self::Daemon(_) | Self::Timeouts | Self::Services => None,
         }
     }
 }

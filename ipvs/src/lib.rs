@@ -161,7 +161,7 @@ pub use async_trait::async_trait;
 #[cfg(any(test, feature = "mock"))]
 pub use backend::MockIpvsBackend;
 pub use backend::{ChangeOutcome, IpvsBackend, IpvsError, Refusal, RefusalReason};
-pub use change::Change;
+pub use change::{Change, Subject};
 pub use connection::{Connection, Origin};
 pub use connections::{Connections, ConnectionsError};
 pub use daemon::{SyncDaemon, SyncMaxLength, SyncRole};

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Change, ChangeOutcome, Drain, DrainInput, Endpoint, Ownership, Refusal, RefusalReason,
-    ServiceKey, Snapshot, Table,
+    ServiceKey, Snapshot, Subject, Table,
 };
 
 mod compare;
@@ -17,7 +17,7 @@ mod types;
 
 pub use types::{Claim, ReconcileEvent, ReconcileInput, ReconcileOutput, ReconcilePolicy, Removal};
 
-use holds::{Holds, Subject};
+use holds::Holds;
 
 /// Brings a table to what is desired and keeps it there: whatever differs, for whatever reason, is
 /// planned and changed. What is right is left untouched, so a restarted program takes over what it
@@ -245,7 +245,7 @@ impl Reconciler {
                 ChangeOutcome::Done => {
                     // A drain that begins well may end with a refusal all the same.
                     if !is_drain || matches!(change, Change::RemoveDestination { .. }) {
-                        self.holds.done(Subject::of(&change));
+                        self.holds.done(change.subject());
                     }
                     let applied = self.known.as_mut().map(|known| known.apply(&change));
                     if !matches!(applied, Some(Ok(()))) {
@@ -261,7 +261,7 @@ impl Reconciler {
                 ChangeOutcome::Unanswered => self.forget(now),
             }
             if is_drain
-                && let Some(key) = Subject::of(&change).destination()
+                && let Some(key) = change.subject().destination()
                 && let Some(drain) = self.leaving.get_mut(&key)
             {
                 drain.handle(DrainInput::Applied(outcome), now);
@@ -279,7 +279,9 @@ impl Reconciler {
     /// Whether a destination was refused because its service was.
     fn follows(&self, refusal: &Refusal) -> bool {
         refusal.reason == RefusalReason::NoSuchService
-            && Subject::of(&refusal.change)
+            && refusal
+                .change
+                .subject()
                 .destination()
                 .is_some_and(|(service, _)| self.holds.holds(Subject::Service(service)))
     }

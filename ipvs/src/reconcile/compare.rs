@@ -5,14 +5,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{Asked, Claim, Reconciler, holds::Subject};
-use crate::{Change, ServiceKey, Table, plan, plan_owned};
+use super::{Asked, Claim, Reconciler};
+use crate::{Change, ServiceKey, Subject, Table, plan, plan_owned};
 
 impl Reconciler {
     /// What is to be changed now. Of what is no longer different no refusal is remembered.
     pub(super) fn compare(&mut self) -> Vec<Asked> {
         let mut changes = self.differences();
-        let subjects: BTreeSet<_> = changes.iter().map(Subject::of).collect();
+        let subjects: BTreeSet<_> = changes.iter().map(Change::subject).collect();
         let leaving = &self.leaving;
         self.holds.retain(|subject| {
             let leaves = subject
@@ -42,7 +42,7 @@ impl Reconciler {
 
     /// Whether it was refused just now, or its service was, which is not there.
     pub(super) fn waits(&self, change: &Change) -> bool {
-        let subject = Subject::of(change);
+        let subject = change.subject();
         let is_missing = |service: &ServiceKey| {
             let known = self.known.as_ref();
             !known.is_some_and(|known| known.services.contains_key(service))

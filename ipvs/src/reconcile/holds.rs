@@ -6,52 +6,7 @@ use std::{
 };
 
 use super::{ReconcilePolicy, SHORTEST, after};
-use crate::{Change, Endpoint, Refusal, RefusalReason, ServiceKey, SyncRole};
-
-/// What a change is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
-    Service(ServiceKey),
-    Destination(ServiceKey, Endpoint),
-    Daemon(SyncRole),
-    /// Timeouts, and what is about the whole table.
-    Table,
-}
-
-impl Subject {
-    pub(super) const fn of(change: &Change) -> Self {
-        match change {
-            Change::AddService { service, .. }
-            | Change::SetService { service, .. }
-            | Change::RemoveService { service }
-            | Change::Zero(Some(service)) => Self::Service(*service),
-            Change::AddDestination {
-                service,
-                destination,
-                ..
-            }
-            | Change::SetDestination {
-                service,
-                destination,
-                ..
-            }
-            | Change::RemoveDestination {
-                service,
-                destination,
-            } => Self::Destination(*service, *destination),
-            Change::StartDaemon(daemon) => Self::Daemon(daemon.role),
-            Change::StopDaemon(role) => Self::Daemon(*role),
-            Change::SetTimeouts(_) | Change::Zero(None) | Change::Flush => Self::Table,
-        }
-    }
-
-    pub(super) const fn destination(self) -> Option<(ServiceKey, Endpoint)> {
-        match self {
-            Self::Destination(service, destination) => Some((service, destination)),
-            Self::Service(_) | Self::Daemon(_) | Self::Table => None,
-        }
-    }
-}
+use crate::{Refusal, RefusalReason, Subject};
 
 /// Whether a change was refused because the table is not what it was made for.
 const fn tells_of_another_table(reason: &RefusalReason) -> bool {
@@ -100,7 +55,7 @@ impl Holds {
 
     /// Notes a refusal. Tells whether it is news.
     pub(super) fn refused(&mut self, refusal: &Refusal, now: Instant) -> bool {
-        let subject = Subject::of(&refusal.change);
+        let subject = refusal.change.subject();
         let earlier = self.refused.get(&subject);
         let is_news = earlier.is_none_or(|it| it.may_be_stale || it.refusal != *refusal);
         let may_be_stale = earlier.is_none() && tells_of_another_table(&refusal.reason);

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{Asked, Claim, ReconcileEvent, ReconcileOutput, Reconciler, Removal, holds::Subject};
+use super::{Asked, Claim, ReconcileEvent, ReconcileOutput, Reconciler, Removal};
 use crate::{
     Change, Drain, DrainEnd, DrainInput, DrainOutput, DrainPolicy, Endpoint, ServiceKey, Snapshot,
-    Table,
+    Subject, Table,
 };
 
 impl Reconciler {

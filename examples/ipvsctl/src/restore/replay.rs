@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ipvs::{Change, Endpoint, ServiceKey, SyncRole, Table, TableError};
+use ipvs::{Change, Subject, Table, TableError};
 
 /// A table in which lines are restored one after the other.
 ///
@@ -15,52 +15,7 @@ pub(crate) struct Replay {
     /// Counters to zero when all else is done.
     zeroes: Vec<Change>,
     /// The line that said last how something shall be.
-    lines: BTreeMap<Object, usize>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Object {
-    Service(ServiceKey),
-    Destination(ServiceKey, Endpoint),
-    Daemon(SyncRole),
-    Timeouts,
-}
-
-impl Object {
-    /// What a change is about, unless it is about all services.
-    const fn of(change: &Change) -> Option<Self> {
-        match *change {
-            Change::AddService { service, .. }
-            | Change::SetService { service, .. }
-            | Change::RemoveService { service }
-            | Change::Zero(Some(service)) => Some(Self::Service(service)),
-            Change::AddDestination {
-                service,
-                destination,
-                ..
-            }
-            | Change::SetDestination {
-                service,
-                destination,
-                ..
-            }
-            | Change::RemoveDestination {
-                service,
-                destination,
-            } => Some(Self::Destination(service, destination)),
-            Change::StartDaemon(daemon) => Some(Self::Daemon(daemon.role)),
-            Change::StopDaemon(role) => Some(Self::Daemon(role)),
-            Change::SetTimeouts(_) => Some(Self::Timeouts),
-            Change::Zero(None) | Change::Flush | _ => None,
-        }
-    }
-
-    const fn service(&self) -> Option<ServiceKey> {
-        match self {
-            Self::Service(service) | Self::Destination(service, _) => Some(*service),
-            Self::Daemon(_) | Self::Timeouts => None,
-        }
-    }
+    lines: BTreeMap<Subject, usize>,
 }
 
 impl Replay {
@@ -77,7 +32,7 @@ impl Replay {
     pub(crate) fn clear(&mut self) {
         self.desired.services.clear();
         self.zeroes.clear();
-        self.lines.retain(|object, _| object.service().is_none());
+        self.lines.retain(|subject, _| subject.service().is_none());
     }
 
     /// Makes what a line says.
@@ -96,27 +51,31 @@ impl Replay {
             change,
             Change::RemoveService { .. } | Change::RemoveDestination { .. } | Change::StopDaemon(_)
         );
-        match (made, Object::of(change)) {
-            (Ok(()), Some(Object::Service(service))) if removes => {
+        made?;
+        match change.subject() {
+            Subject::Service(service) if removes => {
                 self.lines
-                    .retain(|object, _| object.service() != Some(service));
+                    .retain(|subject, _| subject.service() != Some(service));
                 let zeroed = Change::Zero(Some(service));
                 self.zeroes.retain(|zero| *zero != zeroed);
             }
-            (Ok(()), Some(object)) if removes => {
-                self.lines.remove(&object);
+            Subject::Services => {}
+            subject @ (Subject::Service(_)
+            | Subject::Destination(..)
+            | Subject::Daemon(_)
+            | Subject::Timeouts) => {
+                if removes {
+                    self.lines.remove(&subject);
+                } else {
+                    self.lines.insert(subject, line);
+                }
             }
-            (Ok(()), Some(object)) => {
-                self.lines.insert(object, line);
-            }
-            (Ok(()), None) => {}
-            (Err(error), _) => return Err(error),
         }
         Ok(())
     }
 
     fn set(&mut self, change: &Change) -> Result<(), TableError> {
-        let said = Object::of(change).is_some_and(|object| self.lines.contains_key(&object));
+        let said = self.lines.contains_key(&change.subject());
         match (self.desired.apply(change), *change) {
             (Err(TableError::ServiceExists { .. }), Change::AddService { service, settings }) => {
                 let present = self.desired.services.get(&service).map(|it| it.settings);
@@ -186,7 +145,7 @@ impl Replay {
 
     /// The line that asked for a change, if one did: removals may come from there being none.
     pub(crate) fn line_of(&self, change: &Change) -> Option<usize> {
-        self.lines.get(&Object::of(change)?).copied()
+        self.lines.get(&change.subject()).copied()
     }
 
     /// A plan in which new destinations of a service come in the order of their lines.
