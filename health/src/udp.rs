@@ -40,6 +40,9 @@ enum Want {
 pub struct Reply {
     /// What its beginning must be; `None`: anything.
     pub pattern: Option<BytePattern>,
+    /// Whether one that is shorter than the pattern is compared as far as it goes, as keepalived does;
+    /// else it is refused.
+    pub may_end_early: bool,
     /// How many bytes it must have at least.
     pub min_length: usize,
     /// How many bytes it may have at most; `None`: any number. keepalived's default is 255.
@@ -143,10 +146,12 @@ impl Reply {
             return Err(UdpError::Length { reply, min, max });
         }
         match &self.pattern {
-            Some(pattern) if !pattern.matches(&reply) => Err(UdpError::Different {
-                reply,
-                pattern: pattern.clone(),
-            }),
+            Some(pattern) if !pattern.matches(&reply, self.may_end_early) => {
+                Err(UdpError::Different {
+                    reply,
+                    pattern: pattern.clone(),
+                })
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -252,6 +257,7 @@ mod tests {
             let (target, _serving) = server(Some(reply)).await;
             let wanted = Reply {
                 pattern: Some("0102".parse().unwrap()),
+                may_end_early: false,
                 min_length: 3,
                 max_length: Some(4),
             };

@@ -281,7 +281,7 @@ fn with_ha_suspend_checks_rest_while_the_address_is_elsewhere_and_what_is_known_
 }
 
 #[test]
-fn one_address_of_a_group_is_enough_and_marks_wait_for_nothing() {
+fn one_address_of_a_group_is_enough_and_with_a_mark_nothing_is_waited_for() {
     let group = |entries: &str| {
         config(&format!(
             "virtual_server_group G {{\n{entries}\n}}\nvirtual_server group G {{\n lvs_sched rr\n \
@@ -289,13 +289,15 @@ fn one_address_of_a_group_is_enough_and_marks_wait_for_nothing() {
              TCP_CHECK {{\n }}\n }}\n}}\n"
         ))
     };
-    let mut rig = Rig::new(&group("10.1.0.1-20 80\nfwmark 7"));
+    let mut rig = Rig::new(&group("10.1.0.1-20 80"));
     assert_eq!(rig.resting.len(), 1);
     rig.hold(&["10.1.0.20"]);
     assert!(rig.resting.is_empty());
     rig.hold(&["10.1.0.21"]);
     assert_eq!(rig.resting.len(), 1);
-    assert!(Rig::new(&group("fwmark 7")).resting.is_empty());
+    for marked in ["fwmark 7", "10.1.0.1-20 80\nfwmark 7"] {
+        assert!(Rig::new(&group(marked)).resting.is_empty());
+    }
 }
 
 proptest! {

@@ -80,10 +80,11 @@ impl BytePattern {
         Self { bytes, mask }
     }
 
-    /// Whether these bytes begin with the pattern.
+    /// Whether these bytes begin with the pattern or, if they `may_end_early`, with as much of it as
+    /// there are bytes.
     #[must_use]
-    pub fn matches(&self, bytes: &[u8]) -> bool {
-        bytes.len() >= self.bytes.len()
+    pub fn matches(&self, bytes: &[u8], may_end_early: bool) -> bool {
+        (may_end_early || bytes.len() >= self.bytes.len())
             && self
                 .bytes
                 .iter()
@@ -151,9 +152,12 @@ mod tests {
     #[test]
     fn bits_outside_of_the_mask_do_not_count() {
         let pattern: BytePattern = "0a0f/ff0f".parse().unwrap();
-        assert!(pattern.matches(b"\x0a\xff and more"));
-        assert!(!pattern.matches(b"\x0a\xf0"));
-        assert!(!pattern.matches(b"\x0a"));
+        for early in [false, true] {
+            assert!(pattern.matches(b"\x0a\xff and more", early));
+            assert!(!pattern.matches(b"\x0a\xf0", early));
+            assert_eq!(pattern.matches(b"\x0a", early), early);
+            assert!(!pattern.matches(b"\x0b", early));
+        }
     }
 
     proptest! {
@@ -163,7 +167,7 @@ mod tests {
         ) {
             let (bytes, mask): (Vec<u8>, Vec<u8>) = pairs.into_iter().unzip();
             let pattern = BytePattern { bytes, mask };
-            prop_assert!(pattern.matches(&pattern.bytes));
+            prop_assert!(pattern.matches(&pattern.bytes, false));
             prop_assert_eq!(pattern.to_string().parse(), Ok(pattern));
         }
 

@@ -26,9 +26,8 @@ use misc::MiscProbe;
 /// keepalived waits that long before its first probes (`BOOTSTRAP_DELAY`).
 const BOOT_DELAY: Duration = Duration::from_secs(1);
 
-/// What a name server and a datagram's receiver get where the file does not say: nothing that is
-/// cut short.
-const UDP_PAYLOAD: &[u8] = b"director: are you there?\n";
+/// What keepalived sends where the file does not say.
+const UDP_PAYLOAD: &[u8; 32] = b"keepalived check - keepalived ch";
 
 /// The probes that carry checks out, each once however many servers are checked by it: equal checks
 /// of the same target are one.
@@ -193,6 +192,7 @@ fn udp_probe(udp: &model::UdpCheck, timeout: Duration) -> UdpProbe {
         Some(wanted) => {
             let mut reply = Reply::default();
             reply.pattern = Some(BytePattern::masked(wanted.begins.iter().copied()));
+            reply.may_end_early = true;
             reply.min_length = wanted.min_length.into();
             reply.max_length = Some(wanted.max_length.into());
             UdpProbe::requiring(connect, payload, reply)

@@ -40,17 +40,14 @@ impl Suspension {
             .collect()
     }
 
-    /// One address is enough to be checked, as with keepalived. One that has none, as it is for
-    /// marks alone, has nothing to wait for.
+    /// One address is enough to be checked, as with keepalived.
     fn suspends(&self, server: &VirtualServer) -> bool {
-        let mut addresses = server.services.iter().filter_map(|service| match service {
-            ServiceKey::Address { endpoint, .. } => Some(endpoint.address),
-            ServiceKey::Fwmark { .. } => None,
-        });
-        let Some(first) = addresses.next().filter(|_| server.ha_suspend) else {
-            return false;
+        let is_here = |service: &ServiceKey| match service {
+            ServiceKey::Address { endpoint, .. } => self.held.contains(&endpoint.address),
+            // The reader of the file leaves none.
+            ServiceKey::Fwmark { .. } => true,
         };
-        !self.held.contains(&first) && !addresses.any(|address| self.held.contains(&address))
+        server.ha_suspend && !server.services.iter().any(is_here)
     }
 }
 

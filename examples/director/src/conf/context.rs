@@ -43,6 +43,10 @@ impl Context<'_> {
                     self.report_not_yet(&format!("`{name}`"), word.span);
                     continue;
                 }
+                Support::Refused(because) => {
+                    self.report_refused(&format!("`{name}`"), word.span, because);
+                    continue;
+                }
                 Support::NotYetVital => {
                     self.report_not_yet_vital(&format!("`{name}`"), word.span, "remove it");
                     continue;
@@ -163,6 +167,15 @@ impl Context<'_> {
                 format!("keepalived knows {what}, director does not do it yet"),
             )
             .help("remove it, or run with `--lenient` to go on without it"),
+        );
+    }
+
+    /// Of what director leaves to something else.
+    fn report_refused(&mut self, what: &str, span: Span, because: &str) {
+        let message = format!("keepalived knows {what}, director does not do it: {because}");
+        self.report(
+            Diagnostic::new(Code::NotYet, span, message)
+                .help("remove it, or run with `--lenient` to go on without it"),
         );
     }
 

@@ -52,6 +52,8 @@ pub(super) enum Support {
     NotYet,
     /// As [`NotYet`](Self::NotYet), and nothing to leave out: authentication.
     NotYetVital,
+    /// keepalived does it, director leaves it to something else; the text says to what.
+    Refused(&'static str),
     /// It changes nothing, in keepalived neither; the text says why.
     NoEffect(&'static str),
     /// An old name of the keyword given.
@@ -141,6 +143,22 @@ const fn later_block(name: &'static str, of: &'static Block) -> Keyword {
     }
 }
 
+/// As [`later()`], and left to something else.
+const fn refused(name: &'static str, because: &'static str) -> Keyword {
+    Keyword {
+        support: Support::Refused(because),
+        ..later(name)
+    }
+}
+
+/// As [`refused`], of a block.
+const fn refused_block(name: &'static str, of: &'static Block, because: &'static str) -> Keyword {
+    Keyword {
+        support: Support::Refused(because),
+        ..later_block(name, of)
+    }
+}
+
 const fn no_effect(name: &'static str, because: &'static str) -> Keyword {
     Keyword {
         support: Support::NoEffect(because),
@@ -179,7 +197,7 @@ pub(super) static FILE: Block = Block {
         repeatable(block("vrrp_script", &VRRP_SCRIPT)),
         // Processes and namespaces.
         later("net_namespace"),
-        later("net_namespace_ipvs"),
+        refused("net_namespace_ipvs", ONE_NAMESPACE),
         later("namespace_with_ipsets"),
         later("instance"),
         later("use_pid_dir"),
@@ -196,7 +214,7 @@ pub(super) static FILE: Block = Block {
         later_block("track_file", &TRACK_FILE),
         later_block("vrrp_track_file", &TRACK_FILE),
         later_block("vrrp_track_process", &VRRP_TRACK_PROCESS),
-        later_block("bfd_instance", &BFD_INSTANCE),
+        refused_block("bfd_instance", &BFD_INSTANCE, BFD),
         // Load balancing.
         repeatable(block("virtual_server", &VIRTUAL_SERVER)),
         repeatable(block("virtual_server_group", &VIRTUAL_SERVER_GROUP)),
@@ -233,16 +251,16 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         line("random_seed"),
         repeatable(line("include_check")),
         // Mail.
-        later_block("notification_email", &NOTIFICATION_EMAIL),
-        later("notification_email_from"),
-        later("smtp_server"),
-        later("smtp_helo_name"),
-        later("smtp_connect_timeout"),
-        later("smtp_alert"),
-        later("smtp_alert_vrrp"),
-        later("smtp_alert_checker"),
-        later("no_email_faults"),
-        later("no_checker_emails"),
+        refused_block("notification_email", &NOTIFICATION_EMAIL, MAIL),
+        refused("notification_email_from", MAIL),
+        refused("smtp_server", MAIL),
+        refused("smtp_helo_name", MAIL),
+        refused("smtp_connect_timeout", MAIL),
+        refused("smtp_alert", MAIL),
+        refused("smtp_alert_vrrp", MAIL),
+        refused("smtp_alert_checker", MAIL),
+        refused("no_email_faults", MAIL),
+        refused("no_checker_emails", MAIL),
         // Notification.
         later("startup_script"),
         later("startup_script_timeout"),
@@ -272,9 +290,9 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("nftables_priority"),
         later("nftables_counters"),
         later("nftables_ifindex"),
-        later("nftables_ipvs"),
-        later("nftables_ipvs_priority"),
-        later("nftables_ipvs_start_fwmark"),
+        refused("nftables_ipvs", SERVICE_EACH),
+        refused("nftables_ipvs_priority", SERVICE_EACH),
+        refused("nftables_ipvs_start_fwmark", SERVICE_EACH),
         later("vrrp_iptables"),
         later("vrrp_ipsets"),
         // Load balancing.
@@ -287,43 +305,43 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("process_names"),
         later("process_name"),
         later("vrrp_process_name"),
-        later("checker_process_name"),
-        later("lvs_process_name"),
-        later("bfd_process_name"),
+        no_effect("checker_process_name", ONE_PROCESS),
+        no_effect("lvs_process_name", ONE_PROCESS),
+        refused("bfd_process_name", BFD),
         later("max_auto_priority"),
         later("min_auto_priority_delay"),
         later("vrrp_priority"),
-        later("checker_priority"),
-        later("bfd_priority"),
+        refused("checker_priority", SCHEDULED_WHOLE),
+        refused("bfd_priority", BFD),
         later("vrrp_no_swap"),
-        later("checker_no_swap"),
-        later("bfd_no_swap"),
+        refused("checker_no_swap", SCHEDULED_WHOLE),
+        refused("bfd_no_swap", BFD),
         later("vrrp_cpu_affinity"),
-        later("checker_cpu_affinity"),
-        later("bfd_cpu_affinity"),
+        refused("checker_cpu_affinity", SCHEDULED_WHOLE),
+        refused("bfd_cpu_affinity", BFD),
         later("vrrp_rt_priority"),
-        later("checker_rt_priority"),
-        later("bfd_rt_priority"),
+        refused("checker_rt_priority", SCHEDULED_WHOLE),
+        refused("bfd_rt_priority", BFD),
         later("vrrp_rlimit_rttime"),
-        later("checker_rlimit_rttime"),
-        later("bfd_rlimit_rttime"),
+        refused("checker_rlimit_rttime", SCHEDULED_WHOLE),
+        refused("bfd_rlimit_rttime", BFD),
         later("vrrp_rlimit_rtime"),
-        later("checker_rlimit_rtime"),
-        later("bfd_rlimit_rtime"),
+        refused("checker_rlimit_rtime", SCHEDULED_WHOLE),
+        refused("bfd_rlimit_rtime", BFD),
         later("umask"),
         later("use_symlink_paths"),
         later("set_supplementary_groups"),
         // SNMP, D-Bus.
-        later("snmp_socket"),
-        later("snmp_vs_stats_update_interval"),
-        later("snmp_rs_stats_update_interval"),
-        later("enable_snmp_vrrp"),
-        later("enable_snmp_keepalived"),
-        later("enable_snmp_checker"),
-        later("enable_snmp_rfc"),
-        later("enable_snmp_rfcv2"),
-        later("enable_snmp_rfcv3"),
-        later("enable_traps"),
+        refused("snmp_socket", SNMP),
+        refused("snmp_vs_stats_update_interval", SNMP),
+        refused("snmp_rs_stats_update_interval", SNMP),
+        refused("enable_snmp_vrrp", SNMP),
+        refused("enable_snmp_keepalived", SNMP),
+        refused("enable_snmp_checker", SNMP),
+        refused("enable_snmp_rfc", SNMP),
+        refused("enable_snmp_rfcv2", SNMP),
+        refused("enable_snmp_rfcv3", SNMP),
+        refused("enable_traps", SNMP),
         later("enable_dbus"),
         later("dbus_service_name"),
         later("dbus_no_interface_name"),
@@ -332,10 +350,10 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("vrrp_netlink_cmd_rcv_bufs_force"),
         later("vrrp_netlink_monitor_rcv_bufs"),
         later("vrrp_netlink_monitor_rcv_bufs_force"),
-        later("lvs_netlink_cmd_rcv_bufs"),
-        later("lvs_netlink_cmd_rcv_bufs_force"),
-        later("lvs_netlink_monitor_rcv_bufs"),
-        later("lvs_netlink_monitor_rcv_bufs_force"),
+        no_effect("lvs_netlink_cmd_rcv_bufs", NOTHING_LOST),
+        no_effect("lvs_netlink_cmd_rcv_bufs_force", NOTHING_LOST),
+        no_effect("lvs_netlink_monitor_rcv_bufs", NOTHING_LOST),
+        no_effect("lvs_netlink_monitor_rcv_bufs_force", NOTHING_LOST),
         later("process_monitor_rcv_bufs"),
         later("process_monitor_rcv_bufs_force"),
         later("vrrp_rx_bufs_policy"),
@@ -409,7 +427,7 @@ pub(super) static VRRP_INSTANCE: Block = Block {
         line("accept"),
         no_effect("debug", "keepalived reads it and does nothing with it"),
         later("notify_priority_changes"),
-        later("smtp_alert"),
+        refused("smtp_alert", MAIL),
         later("no_accept"),
         later("strict_mode"),
         later("vrf"),
@@ -419,7 +437,7 @@ pub(super) static VRRP_INSTANCE: Block = Block {
         later("use_ipvlan"),
         later_block("track_file", &TRACK_FILE_LIST),
         later_block("track_process", &TRACK_PROCESS_LIST),
-        later_block("track_bfd", &TRACK_BFD_LIST),
+        refused_block("track_bfd", &TRACK_BFD_LIST, BFD),
         later("track_src_ip"),
         later("unicast_fault_no_peer"),
         later("old_unicast_checksum"),
@@ -446,6 +464,22 @@ pub(super) static AUTHENTICATION: Block = Block {
     name: "authentication",
     content: Content::Keywords(&[line("auth_type"), line("auth_pass")]),
 };
+
+const MAIL: &str = "director sends no mail; let `notify`, `notify_up`, `notify_down`, `quorum_up` \
+                    and `quorum_down` run a program that does";
+const BFD: &str =
+    "director does not speak BFD; follow a BFD daemon by `vrrp_script` or `MISC_CHECK`";
+const SNMP: &str = "director does not speak SNMP; `director status` and `ipvsctl` tell the same";
+const ONE_NAMESPACE: &str = "director works in the network namespace that it is started in; start \
+                             it with `ip netns exec`";
+const SERVICE_EACH: &str = "director sets up a service for each address of a group; for one \
+                            service alone mark the packets by a rule of your own and write \
+                            `virtual_server fwmark N`";
+const NOTHING_LOST: &str = "where messages of the kernel are lost, all is read anew";
+const ONE_PROCESS: &str = "director is one process";
+const SCHEDULED_WHOLE: &str = "director is one process, in which checks cannot delay VRRP; set \
+                               this for the whole of it where it is started, as in the unit of \
+                               systemd";
 
 static AUTH_HMAC: Block = Block {
     name: "auth_hmac",
@@ -523,9 +557,9 @@ pub(super) static VRRP_SYNC_GROUP: Block = Block {
         old_name("global_tracking", "sync_group_tracking_weight"),
         later_block("track_file", &TRACK_FILE_LIST),
         later_block("track_process", &TRACK_PROCESS_LIST),
-        later_block("track_bfd", &TRACK_BFD_LIST),
+        refused_block("track_bfd", &TRACK_BFD_LIST, BFD),
         later("notify_priority_changes"),
-        later("smtp_alert"),
+        refused("smtp_alert", MAIL),
     ]),
 };
 

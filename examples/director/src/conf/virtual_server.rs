@@ -221,6 +221,7 @@ fn complete(
     let weight = pool.weight();
     let (quorum, notes) = QuorumConfig::new(draft.quorum, draft.hysteresis, weight);
     rules::say_quorum(context, places, &notes);
+    let ha_suspend = rules::ha_suspend(context, draft.ha_suspend, &services, places);
     let server = VirtualServer {
         name,
         services,
@@ -229,7 +230,7 @@ fn complete(
         persistence,
         alpha: draft.timing.alpha(),
         omega: draft.omega,
-        ha_suspend: draft.ha_suspend,
+        ha_suspend,
         quorum,
         quorum_up: draft.quorum_up,
         quorum_down: draft.quorum_down,

@@ -232,7 +232,6 @@ fn of_checkers() {
                 &[WrongValue],
                 "HTTP_GET {\nurl {\npath /\nregex a\nregex_options «foo\n}\n}",
             ),
-            (&[NotYet], "HTTP_GET {\n«fast_recovery\nurl {\npath /\n}\n}"),
             (&[Ignored], "HTTP_GET {\n«enable_sni\nurl {\npath /\n}\n}"),
             (&[WrongValue], "DNS_CHECK {\ntype «PTR\n}"),
             (&[WrongValue], "DNS_CHECK {\nname «a..b\n}"),

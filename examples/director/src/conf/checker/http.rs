@@ -27,6 +27,7 @@ pub(super) fn read(
     let mut virtual_host = target.virtualhost.map(str::to_owned);
     let mut server_name = ServerName::Untold;
     let mut tls_compliant = false;
+    let mut fast_recovery = false;
     let mut blocks = Vec::new();
     let common = Common::read(
         context,
@@ -46,6 +47,7 @@ pub(super) fn read(
                 server_name = name.map_or(ServerName::VirtualHost, ServerName::Name);
             }
             "tls_compliant" => tls_compliant = context.flag(item),
+            "fast_recovery" => fast_recovery = context.switch(item).unwrap_or(false),
             "url" => blocks.push(item),
             _ => not_yet(context, keyword, item),
         },
@@ -85,6 +87,7 @@ pub(super) fn read(
     common.check(target, kind, defaults, |config| {
         config.down_interval = config.down_interval.max(config.retry_interval);
         config.steps = steps.unwrap_or(NonZeroU32::MIN);
+        config.fast_recovery = fast_recovery;
     })
 }
 

@@ -1,7 +1,8 @@
 //! The keywords of load balancing: virtual servers, real servers and their checkers.
 
 use super::{
-    Block, Content, block, later, later_block, line, no_effect, old_name, other_name, repeatable,
+    BFD, Block, Content, MAIL, block, later, later_block, line, no_effect, old_name, other_name,
+    refused, refused_block, repeatable,
 };
 
 pub(in crate::conf) static VIRTUAL_SERVER_GROUP: Block = Block {
@@ -42,9 +43,9 @@ pub(in crate::conf) static VIRTUAL_SERVER: Block = Block {
         line("persistence_granularity"),
         line("protocol"),
         line("ha_suspend"),
-        later("smtp_alert"),
+        refused("smtp_alert", MAIL),
         line("virtualhost"),
-        later("snmp_name"),
+        no_effect("snmp_name", "director does not speak SNMP"),
         line("alpha"),
         line("omega"),
         line("quorum"),
@@ -79,16 +80,16 @@ pub(in crate::conf) static REAL_SERVER: Block = Block {
         line("delay_before_retry"),
         line("warmup"),
         line("delay_loop"),
-        later("smtp_alert"),
+        refused("smtp_alert", MAIL),
         line("virtualhost"),
-        later("snmp_name"),
+        no_effect("snmp_name", "director does not speak SNMP"),
         repeatable(block("HTTP_GET", &HTTP_GET)),
         repeatable(block("SSL_GET", &SSL_GET)),
         repeatable(block("TCP_CHECK", &TCP_CHECK)),
         repeatable(block("SMTP_CHECK", &SMTP_CHECK)),
         repeatable(block("DNS_CHECK", &DNS_CHECK)),
         repeatable(block("MISC_CHECK", &MISC_CHECK)),
-        later_block("BFD_CHECK", &BFD_CHECK),
+        refused_block("BFD_CHECK", &BFD_CHECK, BFD),
         repeatable(block("PING_CHECK", &PING_CHECK)),
         repeatable(block("UDP_CHECK", &UDP_CHECK)),
         later_block("FILE_CHECK", &FILE_CHECK),
@@ -123,14 +124,14 @@ macro_rules! connecting_checker {
 
 connecting_checker!(HTTP_GET "HTTP_GET" [
     line("http_protocol"),
-    later("fast_recovery"),
+    line("fast_recovery"),
     line("virtualhost"),
     repeatable(block("url", &URL)),
     no_effect("enable_sni", "HTTP_GET does not use TLS"),
 ]);
 connecting_checker!(SSL_GET "SSL_GET" [
     line("http_protocol"),
-    later("fast_recovery"),
+    line("fast_recovery"),
     line("virtualhost"),
     line("enable_sni"),
     line("sni_name"),

@@ -227,7 +227,7 @@ pub struct MiscCheck {
 pub struct UdpCheck {
     /// The server.
     pub connect: Connect,
-    /// `payload`; `None`: whatever the probe sends by default.
+    /// `payload`; `None`: the 32 bytes that keepalived sends.
     pub payload: Option<Vec<u8>>,
     /// `require_reply`; `None`: silence is success, only ICMP errors are failures.
     pub reply: Option<Reply>,
@@ -237,7 +237,7 @@ pub struct UdpCheck {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Reply {
-    /// Bytes and their masks that it begins with, as far as it goes: `(answer ^ byte) & mask`
+    /// Bytes and their masks that it begins with; one that is shorter is compared as far as it goes: `(answer ^ byte) & mask`
     /// has to be 0.
     pub begins: Vec<(u8, u8)>,
     /// `min_reply_length` in bytes. Default: 0.

@@ -39,7 +39,8 @@ pub struct VirtualServer {
     pub alpha: bool,
     /// `omega`: the scripts of what goes down run when the program stops.
     pub omega: bool,
-    /// `ha_suspend`: its checks rest while this machine has none of its addresses.
+    /// `ha_suspend`: its checks rest while this machine has none of its addresses; never where one
+    /// of the services is for a mark.
     pub ha_suspend: bool,
     /// `quorum` and `hysteresis` as they take effect, for the weights as they are written.
     pub quorum: QuorumConfig,

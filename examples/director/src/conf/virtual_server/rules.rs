@@ -74,7 +74,6 @@ impl Seen {
         let kinds = one_of_each_kind(&server.services);
         check_service(context, server, &kinds);
         say_udp_persistence(context, server);
-        say_nothing_to_wait_for(context, server);
         let sorry = server.sorry_server.iter().map(|sorry| &sorry.destination);
         let real = server.real_servers.iter().map(|real| &real.destination);
         for (destination, span) in real.chain(sorry).zip(servers) {
@@ -179,19 +178,26 @@ fn say_udp_persistence(context: &mut Context<'_>, server: &VirtualServer) {
     }
 }
 
-/// What `ha_suspend` waits for is an address.
-fn say_nothing_to_wait_for(context: &mut Context<'_>, server: &VirtualServer) {
+/// Whether checks rest while no address is here. keepalived drops it where there is a mark.
+pub(super) fn ha_suspend(
+    context: &mut Context<'_>,
+    wanted: bool,
+    services: &[ServiceKey],
+    places: &Places,
+) -> bool {
     let is_mark = |service| matches!(service, &ServiceKey::Fwmark { .. });
-    if server.ha_suspend && server.services.iter().all(is_mark) {
-        context.report(
-            Diagnostic::new(
-                Code::Unused,
-                server.places.of("ha_suspend"),
-                "a virtual server for marks has no address: its checks never rest",
-            )
-            .help("remove `ha_suspend`"),
-        );
+    if !wanted || !services.iter().any(is_mark) {
+        return wanted;
     }
+    context.report(
+        Diagnostic::new(
+            Code::Unused,
+            places.of("ha_suspend"),
+            "packets of a mark may be for any address: the checks never rest",
+        )
+        .help("remove it, or write a virtual server of its own for the mark"),
+    );
+    false
 }
 
 fn check_destination(
