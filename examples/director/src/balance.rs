@@ -20,27 +20,23 @@ use vrrp::Role;
 
 use crate::conf::model::{Config, Lvs, VirtualServerName};
 
+mod names;
+mod notice;
+mod orders;
 mod pool;
 mod probes;
+mod quorums;
+mod selection;
 mod suspension;
 
-pub use pool::{Notice, RealServerName};
+pub use names::{CheckName, MemberName, NotARealServer, RealServerName};
+pub use notice::Notice;
+pub use orders::{Action, NoWeight, Order, OrderedWeight};
 pub use probes::{CannotCheck, Probes};
+pub use selection::{NoSuchServer, Selection, is_called};
 
 use pool::Pool;
 use suspension::Suspension;
-
-/// One check of one real server of one virtual server.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
-pub struct CheckName {
-    /// Of which virtual server.
-    pub virtual_server: VirtualServerName,
-    /// Of which of its real servers.
-    pub real_server: RealServerName,
-    /// Which of its checks, from 0.
-    pub number: usize,
-}
 
 /// What follows from what has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +50,31 @@ pub enum Output {
     Suspend(Vec<CheckName>),
     /// These checks of one virtual server, which rested, go on.
     Resume(Vec<CheckName>),
+    /// These checks shall look now.
+    Probe(Vec<CheckName>),
+    /// The file names a real server no more for which something is ordered.
+    Unnamed {
+        /// Which one.
+        server: MemberName,
+        /// What is ordered.
+        order: Order,
+        /// Whether that is kept for the next file, or forgotten because this is the second one.
+        kept: bool,
+    },
+}
+
+/// What an operator has done with one real server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Done {
+    /// Which one.
+    pub server: MemberName,
+    /// What was ordered before.
+    pub from: Order,
+    /// What is ordered.
+    pub to: Order,
+    /// How many checks it has.
+    pub checks: usize,
 }
 
 /// Decides what the kernel's table shall be.
@@ -63,6 +84,10 @@ pub enum Output {
 pub struct Balancer {
     /// In the order of the file.
     pools: Vec<Pool>,
+    pool_by_name: BTreeMap<VirtualServerName, usize>,
+    /// For real servers that the file does not name, but the one before it did: it may have been a
+    /// mistake, or a reload that is taken back.
+    kept_orders: BTreeMap<MemberName, Order>,
     lvs: Lvs,
     /// The kernel's own timeouts, for those that the file leaves open.
     timeouts: Timeouts,
@@ -77,6 +102,8 @@ impl Balancer {
     pub fn new(timeouts: Timeouts) -> Self {
         Self {
             pools: Vec::new(),
+            pool_by_name: BTreeMap::new(),
+            kept_orders: BTreeMap::new(),
             lvs: Lvs::default(),
             timeouts,
             roles: BTreeMap::new(),
@@ -88,19 +115,26 @@ impl Balancer {
     /// Balances as this configuration says from now on; `standing` is what is known of a check.
     ///
     /// A virtual server that is configured as before goes on undisturbed. One that has changed
-    /// keeps what is known of its real servers, by their names.
+    /// keeps what is known of its real servers, by their names. So does what is ordered for them;
+    /// for one that is not named any more it is kept for the configuration after this one.
     pub fn configure(
         &mut self,
         config: &Config,
         standing: impl Fn(&CheckName) -> Option<Standing>,
     ) {
-        let before = std::mem::take(&mut self.pools).into_iter();
+        let before = std::mem::take(&mut self.pools);
+        let mut orders: BTreeMap<_, _> = before.iter().flat_map(Pool::orders).collect();
+        let mut kept = std::mem::take(&mut self.kept_orders);
+        let before = before.into_iter();
         let mut before: BTreeMap<_, _> = before
             .map(|pool| (pool.config().name.clone(), pool))
             .collect();
         for virtual_server in &config.virtual_servers {
             let earlier = before.remove(&virtual_server.name);
-            let mut pool = Pool::new(virtual_server.clone(), earlier.as_ref());
+            let mut pool = Pool::new(virtual_server.clone(), earlier.as_ref(), |server| {
+                let ordered = orders.remove(server).or_else(|| kept.remove(server));
+                ordered.unwrap_or_default()
+            });
             pool.take(&standing);
             self.outputs.extend(pool.judge().map(Output::Notice));
             self.pools.push(pool);
@@ -108,6 +142,18 @@ impl Balancer {
         for pool in before.into_values() {
             self.outputs.extend(pool.stop().map(Output::Notice));
         }
+        let unnamed = |kept| {
+            move |(server, order): (&MemberName, &Order)| Output::Unnamed {
+                server: server.clone(),
+                order: *order,
+                kept,
+            }
+        };
+        self.outputs.extend(kept.iter().map(unnamed(false)));
+        self.outputs.extend(orders.iter().map(unnamed(true)));
+        self.kept_orders = orders;
+        let names = self.pools.iter().map(|pool| pool.config().name.clone());
+        self.pool_by_name = names.zip(0..).collect();
         self.lvs = config.lvs.clone();
         self.outputs.push_back(Output::Table);
         self.settle_suspension();
@@ -115,8 +161,8 @@ impl Balancer {
 
     /// A check has another standing.
     pub fn on_check(&mut self, check: &CheckName, standing: Standing) {
-        let mut pools = self.pools.iter_mut();
-        let Some(pool) = pools.find(|pool| pool.config().name == check.virtual_server) else {
+        let number = self.pool_by_name.get(&check.virtual_server);
+        let Some(pool) = number.and_then(|number| self.pools.get_mut(*number)) else {
             return;
         };
         let before = pool.places();
@@ -124,6 +170,66 @@ impl Balancer {
         self.outputs.extend(pool.judge().map(Output::Notice));
         if pool.places() != before {
             self.outputs.push_back(Output::Table);
+        }
+    }
+
+    /// An operator wants something done with all real servers that are meant.
+    ///
+    /// # Errors
+    /// None is meant; nothing has changed.
+    pub fn act(&mut self, which: &Selection, action: Action) -> Result<Vec<Done>, NoSuchServer> {
+        let mut all = Vec::new();
+        let mut changed = false;
+        for pool in &mut self.pools {
+            let before = pool.places();
+            let done: Vec<_> = pool.act(which, action).collect();
+            if done.is_empty() {
+                continue;
+            }
+            if action == Action::Probe {
+                let meant = |check: &CheckName| {
+                    let mut done = done.iter().map(|done| done.server.real_server);
+                    done.any(|server| server == check.real_server)
+                };
+                let checks = pool.checks().filter(meant).collect();
+                self.outputs.push_back(Output::Probe(checks));
+            }
+            self.outputs.extend(pool.judge().map(Output::Notice));
+            changed |= pool.places() != before;
+            all.extend(done);
+        }
+        if changed {
+            self.outputs.push_back(Output::Table);
+        }
+        match all.is_empty() {
+            false => Ok(all),
+            true => Err(self.no_such_server(which)),
+        }
+    }
+
+    /// What there is instead: real servers where the virtual server is there, else virtual servers.
+    fn no_such_server(&self, which: &Selection) -> NoSuchServer {
+        let pools = self.pools.iter();
+        let of: Vec<_> = pools
+            .filter(|pool| which.means_servers_of(pool.config()))
+            .collect();
+        match (&which.virtual_server, of.is_empty()) {
+            (Some(name), true) => NoSuchServer {
+                wanted: format!("virtual server {name}"),
+                there: self
+                    .pools
+                    .iter()
+                    .map(|pool| pool.config().name.to_string())
+                    .collect(),
+            },
+            _ => NoSuchServer {
+                wanted: which.to_string(),
+                there: of
+                    .iter()
+                    .flat_map(|pool| pool.members())
+                    .map(|name| name.to_string())
+                    .collect(),
+            },
         }
     }
 

@@ -1,121 +1,23 @@
 //! One virtual server: which of its real servers are used.
 
-use std::{fmt, net::IpAddr};
-
 use health::{
-    AskedWeight, Decision, Health, Place, PoolConfig, Quorum, QuorumChange, Server, Standing,
-    all_must_pass, decide, dynamic_weight,
+    AskedWeight, Decision, Health, Place, PoolConfig, QuorumChange, Server, Standing,
+    all_must_pass, dynamic_weight,
 };
 use ipvs::{Table, Weight};
 
-use super::CheckName;
-use crate::conf::model::{Destination, RealServer, Script, VirtualServer, VirtualServerName};
-
-/// What a real server is called within its virtual server: as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
-pub struct RealServerName {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its port, if it is written.
-    pub port: Option<u16>,
-}
-
-impl RealServerName {
-    /// The name of a real server.
-    #[must_use]
-    pub const fn of(server: &RealServer) -> Self {
-        Self {
-            address: server.destination.address,
-            port: server.destination.port,
-        }
-    }
-}
-
-impl fmt::Display for RealServerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            None => self.address.fmt(f),
-            Some(port) => std::net::SocketAddr::new(self.address, port).fmt(f),
-        }
-    }
-}
-
-/// Something that has to be told, with the script that is run for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a driver must tell them all")]
-pub enum Notice {
-    /// A real server came up or went down.
-    RealServer {
-        /// Of which virtual server.
-        virtual_server: VirtualServerName,
-        /// Which one.
-        real_server: RealServerName,
-        /// Whether it came up.
-        up: bool,
-        /// `notify_up` or `notify_down`.
-        script: Option<Script>,
-    },
-    /// A virtual server gained or lost its quorum.
-    Quorum {
-        /// Which one.
-        virtual_server: VirtualServerName,
-        /// Whether it was gained.
-        up: bool,
-        /// `quorum_up` or `quorum_down`.
-        script: Option<Script>,
-    },
-}
-
-impl Notice {
-    /// The script that is run for it, and whose it is.
-    #[must_use]
-    pub fn script(&self) -> (&VirtualServerName, Option<&Script>) {
-        let (Self::RealServer {
-            virtual_server,
-            script,
-            ..
-        }
-        | Self::Quorum {
-            virtual_server,
-            script,
-            ..
-        }) = self;
-        (virtual_server, script.as_ref())
-    }
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RealServer {
-                virtual_server,
-                real_server,
-                up,
-                ..
-            } => {
-                let word = if *up { "up" } else { "down" };
-                write!(
-                    f,
-                    "Real server {real_server} of VS {virtual_server} is {word}"
-                )
-            }
-            Self::Quorum {
-                virtual_server, up, ..
-            } => {
-                let word = if *up { "Gained" } else { "Lost" };
-                write!(f, "{word} quorum for VS {virtual_server}")
-            }
-        }
-    }
-}
+use super::{
+    Action, CheckName, Done, MemberName, Notice, Order, RealServerName, Selection,
+    quorums::{Quorums, Servers},
+};
+use crate::conf::model::{Destination, RealServer, VirtualServer};
 
 /// One virtual server and what is known of its real servers.
 #[derive(Debug)]
 pub(super) struct Pool {
     config: VirtualServer,
     members: Vec<Member>,
-    quorum: Quorum,
+    quorums: Quorums,
     decision: Option<Decision>,
 }
 
@@ -127,11 +29,17 @@ struct Member {
     checks: Vec<Option<Standing>>,
     /// Whether it is up, as it was told last.
     told: Option<bool>,
+    order: Order,
 }
 
 impl Pool {
     /// A virtual server as it begins, or goes on with what an earlier one of its name knows.
-    pub(super) fn new(config: VirtualServer, earlier: Option<&Self>) -> Self {
+    /// What is ordered for its real servers says `ordered`.
+    pub(super) fn new(
+        config: VirtualServer,
+        earlier: Option<&Self>,
+        mut ordered: impl FnMut(&MemberName) -> Order,
+    ) -> Self {
         let members = config.real_servers.iter().map(|server| {
             let name = RealServerName::of(server);
             let known = earlier.and_then(|earlier| earlier.member(&name));
@@ -139,18 +47,23 @@ impl Pool {
                 name,
                 checks: vec![None; server.checks.len()],
                 told: known.and_then(|member| member.told),
+                order: ordered(&MemberName {
+                    virtual_server: config.name.clone(),
+                    real_server: name,
+                }),
             }
         });
         let members = members.collect();
-        let quorum = match earlier {
-            None => Quorum::at_start(config.quorum, config.alpha),
-            Some(earlier) if earlier.config.quorum == config.quorum => earlier.quorum.clone(),
-            Some(earlier) => Quorum::after_reload(config.quorum, earlier.alive()),
+        let quorums = match earlier {
+            None => Quorums::at_start(config.quorum, config.alpha),
+            Some(earlier) => earlier
+                .quorums
+                .after_reload(config.quorum, &earlier.servers()),
         };
         Self {
             config,
             members,
-            quorum,
+            quorums,
             decision: None,
         }
     }
@@ -168,6 +81,42 @@ impl Pool {
                 number,
             })
         })
+    }
+
+    /// The names of its real servers.
+    pub(super) fn members(&self) -> impl Iterator<Item = MemberName> {
+        self.members.iter().map(|member| self.name_of(member))
+    }
+
+    /// The orders in force for its real servers.
+    pub(super) fn orders(&self) -> impl Iterator<Item = (MemberName, Order)> {
+        let members = self.members.iter().filter(|member| !member.order.is_none());
+        members.map(|member| (self.name_of(member), member.order))
+    }
+
+    /// Does as an operator says with the real servers that are meant.
+    pub(super) fn act(
+        &mut self,
+        which: &Selection,
+        action: Action,
+    ) -> impl Iterator<Item = Done> + use<> {
+        let mut done = Vec::new();
+        for (member, server) in self.members.iter_mut().zip(&self.config.real_servers) {
+            if which.means_server(&self.config, server) {
+                let from = member.order;
+                member.order = from.after(action);
+                done.push(Done {
+                    server: MemberName {
+                        virtual_server: self.config.name.clone(),
+                        real_server: member.name,
+                    },
+                    from,
+                    to: member.order,
+                    checks: member.checks.len(),
+                });
+            }
+        }
+        done.into_iter()
     }
 
     /// Takes what is known of all checks.
@@ -203,7 +152,7 @@ impl Pool {
             panic_below_percent: 0,
         };
         let servers = self.servers();
-        let decision = decide(&config, &mut self.quorum, &servers);
+        let decision = self.quorums.decide(&config, &servers);
         let mut notices = Vec::new();
         for (member, server) in self.members.iter_mut().zip(&self.config.real_servers) {
             let up = match member.health() {
@@ -248,7 +197,7 @@ impl Pool {
                 }
             }
         }
-        let quorum = self.quorum.at_stop(self.config.omega);
+        let quorum = self.quorums.at_stop(self.config.omega);
         notices.extend(quorum.map(|change| self.quorum_notice(change)));
         notices.into_iter()
     }
@@ -291,25 +240,31 @@ impl Pool {
         }
     }
 
+    fn name_of(&self, member: &Member) -> MemberName {
+        MemberName {
+            virtual_server: self.config.name.clone(),
+            real_server: member.name,
+        }
+    }
+
     fn member(&self, name: &RealServerName) -> Option<&Member> {
         self.members.iter().find(|member| member.name == *name)
     }
 
-    fn servers(&self) -> Vec<Server> {
+    fn servers(&self) -> Servers {
         let servers = self.members.iter().zip(&self.config.real_servers);
-        servers
-            .map(|(member, server)| Server {
-                health: member.health(),
-                weight: member.weight(server.destination.settings.weight.get()),
-                inhibit: server.inhibit_on_failure,
-            })
-            .collect()
-    }
-
-    fn alive(&self) -> u64 {
-        let servers = self.servers().into_iter();
-        let alive = servers.filter(|server| server.health == Health::Up);
-        alive.map(|server| u64::from(server.weight)).sum()
+        let unordered: Vec<_> = servers
+            .map(|(member, server)| member.server(server))
+            .collect();
+        let orders = self.members.iter().map(|member| member.order);
+        let any = self.members.iter().any(|member| !member.order.is_none());
+        let ordered = any.then(|| {
+            let servers = unordered.iter().zip(orders);
+            servers
+                .map(|(server, order)| order.applied_to(*server))
+                .collect()
+        });
+        Servers { unordered, ordered }
     }
 
     fn quorum_notice(&self, change: QuorumChange) -> Notice {
@@ -326,6 +281,15 @@ impl Pool {
 }
 
 impl Member {
+    /// What it counts for, but for what is ordered.
+    fn server(&self, config: &RealServer) -> Server {
+        Server {
+            health: self.health(),
+            weight: self.weight(config.destination.settings.weight.get()),
+            inhibit: config.inhibit_on_failure,
+        }
+    }
+
     fn health(&self) -> Health {
         let known = self.checks.iter();
         all_must_pass(known.map(|check| check.map_or(Health::Unknown, |it| it.health)))

@@ -41,12 +41,12 @@ const CLEARING: Duration = Duration::from_secs(5);
 /// Load balancing, in a task of its own.
 #[derive(Debug)]
 pub(super) struct Balancing {
-    commands: mpsc::UnboundedSender<Order>,
+    jobs: mpsc::UnboundedSender<Job>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-enum Order {
+enum Job {
     Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
     Role(Arc<str>, Role),
     Addresses(BTreeSet<IpAddr>),
@@ -90,7 +90,7 @@ impl Balancing {
         };
         let fleet = health::spawn(CONCURRENCY, 0);
         let table = ipvs::spawn(Arc::clone(&backend), ReconcilePolicy::default(), owned);
-        let (commands, inbox) = mpsc::unbounded_channel();
+        let (jobs, inbox) = mpsc::unbounded_channel();
         let task = Task {
             balancer: Balancer::new(before.timeouts),
             probes: Probes::new(runner),
@@ -103,7 +103,7 @@ impl Balancing {
             notifier,
         };
         let task = tokio::spawn(task.run(inbox));
-        Ok(Self { commands, task })
+        Ok(Self { jobs, task })
     }
 
     /// Balances as this configuration says from now on. Servers that it no longer names leave once
@@ -113,31 +113,31 @@ impl Balancing {
     /// It cannot be carried out; all goes on as it was.
     pub(super) async fn configure(&self, config: &Config) -> Result<(), BalanceError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Order::Configure(Box::new(config.clone()), reply));
+        self.send(Job::Configure(Box::new(config.clone()), reply));
         answer.await.map_err(|_| BalanceError::Ended)?
     }
 
     /// An instance of VRRP has another role.
     pub(super) fn on_role(&self, instance: &Arc<str>, role: Role) {
-        self.send(Order::Role(Arc::clone(instance), role));
+        self.send(Job::Role(Arc::clone(instance), role));
     }
 
     /// This machine has these addresses, and no others.
     pub(super) fn on_addresses(&self, addresses: BTreeSet<IpAddr>) {
-        self.send(Order::Addresses(addresses));
+        self.send(Job::Addresses(addresses));
     }
 
     /// Clears the table of what is ours.
     pub(super) async fn shutdown(self) {
-        self.send(Order::Stop);
+        self.send(Job::Stop);
         if let Err(error) = self.task.await {
             error!("load balancing did not end well: {}", chain(&error));
         }
     }
 
-    fn send(&self, command: Order) {
+    fn send(&self, job: Job) {
         // An error means that the task has ended; whoever waits for an answer is told by that.
-        drop(self.commands.send(command));
+        drop(self.jobs.send(job));
     }
 }
 
@@ -155,15 +155,15 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Job>) {
         loop {
             let mut removal = Removal::AtOnce;
             tokio::select! {
-                command = inbox.recv() => match command {
-                    None | Some(Order::Stop) => break,
-                    Some(Order::Role(instance, role)) => self.balancer.on_role(&instance, role),
-                    Some(Order::Addresses(held)) => self.balancer.on_addresses(held),
-                    Some(Order::Configure(config, reply)) => {
+                job = inbox.recv() => match job {
+                    None | Some(Job::Stop) => break,
+                    Some(Job::Role(instance, role)) => self.balancer.on_role(&instance, role),
+                    Some(Job::Addresses(held)) => self.balancer.on_addresses(held),
+                    Some(Job::Configure(config, reply)) => {
                         removal = leaving();
                         // Nobody waits for the answer any more: it was given all the same.
                         drop(reply.send(self.configure(&config).await));
@@ -246,6 +246,23 @@ impl Task {
                     tell_of_checks(&checks, "rest: this machine has none of its addresses");
                     checks.into_iter().for_each(|check| self.fleet.pause(check));
                 }
+                Output::Probe(checks) => {
+                    checks
+                        .into_iter()
+                        .for_each(|check| self.fleet.probe_now(check));
+                }
+                Output::Unnamed {
+                    server,
+                    order,
+                    kept,
+                } => warn!(
+                    "The file does not name {server} any more: what is ordered for it ({order}) is {}",
+                    if kept {
+                        "kept until the next reload"
+                    } else {
+                        "forgotten"
+                    }
+                ),
                 Output::Resume(checks) => {
                     tell_of_checks(&checks, "go on");
                     checks

@@ -1,0 +1,89 @@
+//! What real servers and their checks are called.
+
+use std::{fmt, net::IpAddr, net::SocketAddr, str::FromStr};
+
+use crate::conf::model::{RealServer, VirtualServerName};
+
+/// One check of one real server of one virtual server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
+pub struct CheckName {
+    /// Of which virtual server.
+    pub virtual_server: VirtualServerName,
+    /// Of which of its real servers.
+    pub real_server: RealServerName,
+    /// Which of its checks, from 0.
+    pub number: usize,
+}
+
+/// One real server of one virtual server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
+pub struct MemberName {
+    /// Of which virtual server.
+    pub virtual_server: VirtualServerName,
+    /// Which of its real servers.
+    pub real_server: RealServerName,
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of VS {}", self.real_server, self.virtual_server)
+    }
+}
+
+/// What a real server is called within its virtual server: as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
+pub struct RealServerName {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port, if it is written.
+    pub port: Option<u16>,
+}
+
+impl RealServerName {
+    /// The name of a real server.
+    #[must_use]
+    pub const fn of(server: &RealServer) -> Self {
+        Self {
+            address: server.destination.address,
+            port: server.destination.port,
+        }
+    }
+}
+
+impl fmt::Display for RealServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            None => self.address.fmt(f),
+            Some(port) => SocketAddr::new(self.address, port).fmt(f),
+        }
+    }
+}
+
+/// What is no name of a real server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no real server: expected ADDRESS or ADDRESS:PORT, with IPv6 [ADDRESS]:PORT, such as \
+     192.0.2.1:80"
+)]
+pub struct NotARealServer(String);
+
+impl FromStr for RealServerName {
+    type Err = NotARealServer;
+
+    fn from_str(text: &str) -> Result<Self, NotARealServer> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self {
+                address,
+                port: None,
+            });
+        }
+        let socket: SocketAddr = text.parse().map_err(|_| NotARealServer(text.to_owned()))?;
+        Ok(Self {
+            address: socket.ip(),
+            port: Some(socket.port()),
+        })
+    }
+}
