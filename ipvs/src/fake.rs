@@ -76,14 +76,13 @@
 //! | somebody changes the table between two pages of a dump | [`Fault::BetweenPages`] |
 //! | somebody changes the table at any time | [`Kernel::change`] |
 
-mod clients;
-mod flow;
 mod kernel;
 mod machine;
 mod source_nat;
 mod state;
 
-pub use flow::{Dropped, Flow};
 pub use kernel::{Fault, Kernel, Record};
 pub use machine::Machine;
 pub use source_nat::SourceNat;
+
+pub use crate::plane::{Dropped, Flow};

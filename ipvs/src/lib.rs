@@ -144,6 +144,7 @@ mod name;
 #[cfg(feature = "netlink")]
 pub mod netlink;
 mod plan;
+mod plane;
 mod real_server;
 mod reconcile;
 mod rules;

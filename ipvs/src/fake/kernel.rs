@@ -10,14 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{
-    clients::Step,
-    flow::{Dropped, Flow},
-    state::State,
-};
+use super::state::State;
 use crate::{
     Change, ChangeOutcome, Connection, Counts, Endpoint, IpvsBackend, IpvsError, Refusal,
     SchedulerName, ServiceKey, Snapshot, Statistics,
+    plane::{Dropped, Flow, Plane, Step},
 };
 
 /// An [`IpvsBackend`] in memory. A handle: clones are the same one.
@@ -118,7 +115,7 @@ impl Kernel {
 
     /// Unloads the module of a scheduler.
     pub fn unload(&self, scheduler: SchedulerName) {
-        self.lock().state.schedulers.remove(&scheduler);
+        self.lock().state.plane.schedulers.remove(&scheduler);
     }
 
     /// Sets the connections of a destination, also of one that was removed a while ago: numbers that
@@ -136,7 +133,7 @@ impl Kernel {
         statistics: Statistics,
     ) -> bool {
         let mut shared = self.lock();
-        let found = shared.state.destination_mut(&service, &destination);
+        let found = shared.state.plane.destination_mut(&service, &destination);
         found.map(|it| it.statistics = statistics).is_some()
     }
 
@@ -167,7 +164,7 @@ impl Kernel {
     /// # Errors
     /// It reaches no destination, for the reason told.
     pub fn send(&self, flow: Flow) -> Result<Connection, Dropped> {
-        self.lock().state.send(flow, Step::Data)
+        self.lock().state.send(flow, &[Step::Data])
     }
 
     /// Both ends close a connection: it is inactive, and forgotten 120 s later under masquerading,
@@ -177,7 +174,9 @@ impl Kernel {
     /// # Errors
     /// It reaches no destination, for the reason told.
     pub fn close(&self, flow: Flow) -> Result<Connection, Dropped> {
-        self.lock().state.send(flow, Step::Close)
+        self.lock()
+            .state
+            .send(flow, &[Step::ClientFin, Step::DestinationFin])
     }
 
     /// The client breaks a connection off: it is inactive, and forgotten 10 s later. Of UDP this is
@@ -186,7 +185,7 @@ impl Kernel {
     /// # Errors
     /// It reaches no destination, for the reason told.
     pub fn reset(&self, flow: Flow) -> Result<Connection, Dropped> {
-        self.lock().state.send(flow, Step::Reset)
+        self.lock().state.send(flow, &[Step::Reset])
     }
 
     /// The clients' connections and persistence templates, as `netlink::Kernel::connections` lists
@@ -215,7 +214,7 @@ impl Kernel {
     /// Everything as it is, without a dump of which something could fail.
     #[cfg(test)]
     pub(crate) fn running(&self) -> Snapshot {
-        self.lock().state.running.clone()
+        self.lock().state.plane.running.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -296,11 +295,11 @@ impl Shared {
                 }
             }
         }
-        let mut snapshot = self.state.running.clone();
-        snapshot.services = self.pages(&mut rows_left, |state| state.running.services.clone())?;
+        let mut snapshot = self.state.plane.running.clone();
+        snapshot.services = self.pages(&mut rows_left, |plane| plane.running.services.clone())?;
         for service in &mut snapshot.services {
             let key = service.key;
-            service.destinations = self.pages(&mut rows_left, |state| state.destinations(&key))?;
+            service.destinations = self.pages(&mut rows_left, |plane| plane.destinations(&key))?;
         }
         Ok(snapshot)
     }
@@ -308,11 +307,11 @@ impl Shared {
     fn pages<T>(
         &mut self,
         rows_left: &mut Option<usize>,
-        rows: impl Fn(&State) -> Vec<T>,
+        rows: impl Fn(&Plane) -> Vec<T>,
     ) -> Result<Vec<T>, IpvsError> {
         let mut told = Vec::new();
         loop {
-            let page = rows(&self.state)
+            let page = rows(&self.state.plane)
                 .into_iter()
                 .skip(told.len())
                 .take(Kernel::PAGE);

@@ -1,4 +1,4 @@
-//! What clients of a fake kernel send, and what becomes of it.
+//! Who talks to which address, and why a packet goes nowhere.
 
 use std::num::NonZeroU32;
 
@@ -57,13 +57,13 @@ impl Flow {
 
     /// The services it can be of, in the order in which the kernel looks for one: of its firewall
     /// mark, of its address and port, of all ports of its address.
-    pub(super) fn services(&self, mark: Option<NonZeroU32>) -> Vec<ServiceKey> {
+    pub(super) fn services(&self, mark: Option<NonZeroU32>) -> impl Iterator<Item = ServiceKey> {
         let by_mark = mark.map(|mark| ServiceKey::fwmark(mark, self.to.family()));
         let by_port = [self.to.port, 0].map(|port| ServiceKey::Address {
             protocol: self.protocol,
             endpoint: Endpoint::new(self.to.address, port),
         });
-        by_mark.into_iter().chain(by_port).collect()
+        by_mark.into_iter().chain(by_port)
     }
 }
 

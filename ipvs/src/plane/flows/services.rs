@@ -1,11 +1,11 @@
-//! What the clients' schedulers are told of changes of the table.
+//! What the schedulers are told of changes of the table.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Clients, socket};
+use super::{Flows, socket};
 use crate::{
     ClientMask, DestinationSettings, Endpoint, ServiceKey, ServiceSettings, backend::errno,
-    fake::state::Errno,
+    plane::Errno,
 };
 
 /// The scheduler of a service that was removed: a service that is added again begins with a new
@@ -28,112 +28,121 @@ impl sched::Scheduler for Nobody {
     }
 }
 
-impl Clients {
-    pub(in crate::fake) fn add_service(
+/// A service and those of its connections that are remembered.
+#[derive(Debug)]
+pub(super) struct Balanced {
+    pub(super) scheduler: sched::Service,
+    pub(super) connections: usize,
+}
+
+impl Flows {
+    pub(in crate::plane) fn add_service(
         &mut self,
         key: ServiceKey,
         settings: &ServiceSettings,
-        now: Duration,
+        now: Instant,
     ) -> Result<(), Errno> {
-        let at = self.instant(now);
         self.services.entry(key).or_insert_with(|| {
-            sched::Service::with_scheduler(Box::new(Nobody), sched::Rules::default(), at)
+            let (nobody, rules) = (Box::new(Nobody), sched::Rules::default());
+            Balanced {
+                scheduler: sched::Service::with_scheduler(nobody, rules, now),
+                connections: 0,
+            }
         });
         self.set_service(key, settings, now)
     }
 
     /// As in the kernel the scheduler keeps its memory unless it is another one. EINVAL: it does not
     /// take so many destinations.
-    pub(in crate::fake) fn set_service(
+    pub(in crate::plane) fn set_service(
         &mut self,
         key: ServiceKey,
         settings: &ServiceSettings,
-        now: Duration,
+        now: Instant,
     ) -> Result<(), Errno> {
         let kind = settings.scheduler.as_str().parse::<sched::Kind>();
         let kind = kind.map_err(|_| errno::ENOENT)?;
-        self.change(key, now, |service, at| {
-            service.set_kind(kind, at)?;
+        self.change(key, |service| {
+            service.set_kind(kind, now)?;
             service.set_flags(flags(settings));
             service.set_persistence(persistence(settings));
             Ok(())
         })
     }
 
-    pub(in crate::fake) fn remove_service(&mut self, key: ServiceKey, now: Duration) {
-        let at = self.instant(now);
-        let Some(service) = self.services.get_mut(&key) else {
+    pub(in crate::plane) fn remove_service(&mut self, key: ServiceKey, now: Instant) {
+        let Some(Balanced {
+            scheduler: service, ..
+        }) = self.services.get_mut(&key)
+        else {
             return;
         };
         let servers = service.servers().iter().map(sched::Server::address);
         for address in servers.collect::<Vec<_>>() {
-            let removed = service.remove_server(address, at);
+            let removed = service.remove_server(address, now);
             debug_assert!(removed.is_ok(), "{address} was listed");
         }
-        let emptied = service.set_scheduler(Box::new(Nobody), at);
+        let emptied = service.set_scheduler(Box::new(Nobody), now);
         debug_assert!(emptied.is_ok(), "it takes any number of servers");
         self.drop_unused();
     }
 
-    pub(in crate::fake) fn add_destination(
+    pub(in crate::plane) fn add_destination(
         &mut self,
         key: ServiceKey,
         destination: Endpoint,
         settings: &DestinationSettings,
-        now: Duration,
+        now: Instant,
     ) -> Result<(), Errno> {
         let settings = server_settings(settings);
-        self.change(key, now, |service, at| {
-            let added = service.add_server(socket(destination), settings, at);
+        self.change(key, |service| {
+            let added = service.add_server(socket(destination), settings, now);
             added.map(drop)
         })
     }
 
-    pub(in crate::fake) fn set_destination(
+    pub(in crate::plane) fn set_destination(
         &mut self,
         key: ServiceKey,
         destination: Endpoint,
         settings: &DestinationSettings,
-        now: Duration,
+        now: Instant,
     ) -> Result<(), Errno> {
         let settings = server_settings(settings);
-        self.change(key, now, |service, at| {
-            let edited = service.edit_server(socket(destination), settings, at);
+        self.change(key, |service| {
+            let edited = service.edit_server(socket(destination), settings, now);
             edited.map(drop)
         })
     }
 
-    pub(in crate::fake) fn remove_destination(
+    pub(in crate::plane) fn remove_destination(
         &mut self,
         key: ServiceKey,
         destination: Endpoint,
-        now: Duration,
+        now: Instant,
     ) -> Result<(), Errno> {
-        self.change(key, now, |service, at| {
-            let removed = service.remove_server(socket(destination), at);
+        self.change(key, |service| {
+            let removed = service.remove_server(socket(destination), now);
             removed.map(drop)
         })
     }
 
     /// Drops the services that were removed and have nothing left to come back to.
     pub(super) fn drop_unused(&mut self) {
-        let entries = &self.entries;
-        self.services.retain(|key, service| {
-            service.kind().is_some()
-                || service.poll_timeout().is_some()
-                || entries.values().any(|entry| entry.service == *key)
+        self.services.retain(|_, balanced| {
+            balanced.connections > 0
+                || balanced.scheduler.kind().is_some()
+                || balanced.scheduler.poll_timeout().is_some()
         });
     }
 
     fn change(
         &mut self,
         key: ServiceKey,
-        now: Duration,
-        change: impl FnOnce(&mut sched::Service, Instant) -> Result<(), sched::ServiceError>,
+        change: impl FnOnce(&mut sched::Service) -> Result<(), sched::ServiceError>,
     ) -> Result<(), Errno> {
-        let at = self.instant(now);
-        let service = self.services.get_mut(&key).ok_or(errno::ESRCH)?;
-        change(service, at).map_err(|error| match error {
+        let balanced = self.services.get_mut(&key).ok_or(errno::ESRCH)?;
+        change(&mut balanced.scheduler).map_err(|error| match error {
             sched::ServiceError::ServerExists(_) => errno::EEXIST,
             sched::ServiceError::NoSuchServer(_) => errno::ENOENT,
             sched::ServiceError::Settings { .. }
