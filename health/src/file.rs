@@ -16,11 +16,6 @@ use crate::probe::{AskedWeight, HealthProbe, ProbeError, Success, Target};
 
 /// A number takes less than this; what is longer is not read.
 const MOST: u64 = 64;
-/// What a file's number may take at most from a weight before the check fails: less than this.
-const LEAST: i64 = -254;
-/// What a file's number may add at most to a weight.
-const GREATEST: i64 = 253;
-
 /// Looks at a file on this machine, as keepalived's `FILE_CHECK`.
 ///
 /// It passes if the file is there, is young enough ([`Self::with_age_limit`]) and holds a number
@@ -40,6 +35,7 @@ struct Wanted {
     age_limit: Option<Duration>,
     /// What the number in the file is multiplied with.
     weight: Option<i32>,
+    reversed: bool,
     may_be_missing: bool,
 }
 
@@ -97,6 +93,7 @@ impl FileProbe {
                 path: path.as_ref().to_owned(),
                 age_limit: None,
                 weight: None,
+                reversed: false,
                 may_be_missing: false,
             },
             looking: Arc::default(),
@@ -111,9 +108,9 @@ impl FileProbe {
         self
     }
 
-    /// The same for a file that holds a number, in the way of keepalived's `track_file`: with
+    /// The same for a file that holds a number, in the way of keepalived's `FILE_CHECK`: with
     /// weight 0 any number but 0 fails; with another the product of the two is added to the
-    /// server's weight, at most 253, and −254 and below fail.
+    /// server's weight, at most 2³¹ − 1, and −2³¹ and below fail.
     ///
     /// Something else than a number fails, where keepalived keeps the number before.
     #[must_use]
@@ -122,8 +119,16 @@ impl FileProbe {
         self
     }
 
-    /// The same, where a file that is missing passes, as with keepalived, to which its number
-    /// is 0.
+    /// The same with the sense of the number turned round (`reverse`): with weight 0 the number 0
+    /// fails and no other; with another the product is taken from the server's weight.
+    #[must_use]
+    pub const fn reversed(mut self) -> Self {
+        self.wanted.reversed = true;
+        self
+    }
+
+    /// The same, where a file that is missing is not a failure by itself, as with keepalived, to
+    /// which its number is 0.
     #[must_use]
     pub const fn or_missing(mut self) -> Self {
         self.wanted.may_be_missing = true;
@@ -137,7 +142,10 @@ impl Wanted {
         let file = match self.open() {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.may_be_missing => {
-                return Ok(Success::default());
+                return match self.weight {
+                    None => Ok(Success::default()),
+                    Some(weight) => self.judge(0, weight).ok_or_else(|| self.unreadable(error)),
+                };
             }
             Err(source) => return Err(self.unreadable(source)),
         };
@@ -157,7 +165,12 @@ impl Wanted {
             }
         }
         match self.weight {
-            Some(weight) => self.judge(file, weight),
+            Some(weight) => {
+                let number = self.number(file)?;
+                let path = self.path.clone();
+                self.judge(number, weight)
+                    .ok_or(FileError::Number { path, number })
+            }
             None => Ok(Success::default()),
         }
     }
@@ -170,7 +183,7 @@ impl Wanted {
             .open(&self.path)
     }
 
-    fn judge(&self, file: File, weight: i32) -> Result<Success, FileError> {
+    fn number(&self, file: File) -> Result<i32, FileError> {
         let mut text = Vec::new();
         file.take(MOST)
             .read_to_end(&mut text)
@@ -178,24 +191,22 @@ impl Wanted {
         let number: Option<i32> = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| text.trim().parse().ok());
-        let Some(number) = number else {
-            let path = self.path.clone();
-            return Err(FileError::NotANumber { path });
-        };
-        let change = i64::from(number) * i64::from(weight);
-        let fails = if weight == 0 {
-            number != 0
-        } else {
-            change <= LEAST
-        };
-        if fails {
-            let path = self.path.clone();
-            return Err(FileError::Number { path, number });
+        number.ok_or_else(|| FileError::NotANumber {
+            path: self.path.clone(),
+        })
+    }
+
+    /// What a number means; `None`: failure.
+    fn judge(&self, number: i32, weight: i32) -> Option<Success> {
+        if weight == 0 {
+            return ((number != 0) == self.reversed).then(Success::default);
         }
-        Ok(Success {
-            weight: i32::try_from(change.min(GREATEST))
-                .ok()
-                .map(AskedWeight::Change),
+        let product = i64::from(number) * i64::from(weight);
+        let change = if self.reversed { -product } else { product };
+        (change > i32::MIN.into()).then(|| Success {
+            weight: Some(AskedWeight::Change(
+                i32::try_from(change).unwrap_or(i32::MAX),
+            )),
             ..Success::default()
         })
     }
@@ -264,16 +275,13 @@ mod tests {
     async fn the_number_times_the_weight_is_added() {
         let directory = TempDir::new().unwrap();
         for (text, weight, change) in [
-            ("0\n", 0, Some(0)),
-            ("1", 0, None),
-            ("-1", 0, None),
             (" 20 \n", 2, Some(40)),
             ("-20", 2, Some(-40)),
             ("20", -2, Some(-40)),
-            ("1000", 1, Some(253)),
-            ("-253", 1, Some(-253)),
-            ("-254", 1, None),
-            ("2147483647", -2_147_483_648, None),
+            ("2147483647", 2, Some(i32::MAX)),
+            ("-2147483647", 1, Some(-i32::MAX)),
+            ("-2147483648", 1, None),
+            ("2147483647", i32::MIN, None),
         ] {
             let path = file(&directory, text.as_bytes());
             let result = look(&FileProbe::new(path).with_number(weight)).await;
@@ -283,6 +291,30 @@ mod tests {
                 change.map(|change| Some(AskedWeight::Change(change))),
                 "{text} times {weight}: {result:?}"
             );
+        }
+        let path = file(&directory, b"20");
+        let success = look(&FileProbe::new(path).with_number(2).reversed()).await;
+        let weight = success.unwrap().weight;
+        assert_eq!(weight, Some(AskedWeight::Change(-40)));
+    }
+
+    #[tokio::test]
+    async fn without_a_weight_any_number_but_0_fails_and_a_missing_file_is_0() {
+        let directory = TempDir::new().unwrap();
+        let missing = directory.path().join("missing");
+        for (path, zero) in [
+            (file(&directory, b"0\n"), true),
+            (missing, true),
+            (file(&directory, b"0\n").with_file_name("one"), false),
+        ] {
+            if !zero {
+                fs::write(&path, "-1").unwrap();
+            }
+            let probe = || FileProbe::new(&path).or_missing().with_number(0);
+            let result = look(&probe()).await;
+            assert_eq!(result.is_ok(), zero, "{result:?}");
+            let result = look(&probe().reversed()).await;
+            assert_eq!(result.is_ok(), !zero, "{result:?}");
         }
     }
 

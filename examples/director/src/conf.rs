@@ -57,6 +57,7 @@ mod suggest;
 mod sync_group;
 mod text;
 mod track;
+mod track_file;
 mod trackers;
 mod tree;
 mod tunables;

@@ -28,6 +28,7 @@ mod balancing;
 mod daemon;
 mod events;
 mod settings;
+mod track_files;
 mod vrrp_thread;
 
 use daemon::Daemon;

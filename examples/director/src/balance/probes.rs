@@ -1,10 +1,15 @@
 //! What carries out the checks of a configuration.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use health::{
-    Ask, BytePattern, Check, Connect, DnsProbe, HealthProbe, Hello, PingProbe, RecordType, Reply,
-    SmtpProbe, Target, TcpProbe, UdpProbe,
+    Ask, BytePattern, Check, Connect, DnsProbe, FileProbe, HealthProbe, Hello, PingProbe,
+    RecordType, Reply, SmtpProbe, Target, TcpProbe, UdpProbe,
 };
 use ipvs::Endpoint;
 
@@ -117,7 +122,7 @@ impl Probes {
                         },
                         probe: Check::new(probe, target),
                         config: check.config.clone(),
-                        start_delay: BOOT_DELAY,
+                        start_delay: start_delay(&check.kind),
                         warm_up: check.warm_up,
                     });
                 }
@@ -173,6 +178,15 @@ impl Probes {
                 Arc::new(dns.map_err(|error| error.to_string())?)
             }
             CheckKind::Udp(udp) => Arc::new(udp_probe(udp, check.config.timeout)),
+            CheckKind::File(file) => {
+                let probe = FileProbe::new(&file.path).or_missing();
+                let probe = probe.with_number(file.weight);
+                Arc::new(if file.reverse {
+                    probe.reversed()
+                } else {
+                    probe
+                })
+            }
             CheckKind::Misc(misc) => Arc::new(MiscProbe::new(misc, Arc::clone(&self.runner))),
             CheckKind::Http(http) => {
                 let probe = http_probe(http, self.tls.as_ref());
@@ -200,7 +214,21 @@ fn udp_probe(udp: &model::UdpCheck, timeout: Duration) -> UdpProbe {
     }
 }
 
-/// Where a check looks. A program is run for its real server.
+/// What is known without asking the network is known at once.
+const fn start_delay(kind: &CheckKind) -> Duration {
+    match kind {
+        CheckKind::File(_) => Duration::ZERO,
+        CheckKind::Tcp(_)
+        | CheckKind::Http(_)
+        | CheckKind::Smtp { .. }
+        | CheckKind::Dns { .. }
+        | CheckKind::Misc(_)
+        | CheckKind::Udp(_)
+        | CheckKind::Ping { .. } => BOOT_DELAY,
+    }
+}
+
+/// Where a check looks. A program is run for its real server, a file is the same for all.
 fn target(kind: &CheckKind, real_server: std::net::IpAddr) -> Target {
     let at = |to: &Endpoint| SocketAddr::new(to.address, to.port);
     Target::new(match kind {
@@ -209,6 +237,7 @@ fn target(kind: &CheckKind, real_server: std::net::IpAddr) -> Target {
         CheckKind::Smtp { connect, .. } | CheckKind::Dns { connect, .. } => at(&connect.to),
         CheckKind::Udp(udp) => at(&udp.connect.to),
         CheckKind::Misc(_) => SocketAddr::new(real_server, 0),
+        CheckKind::File(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         CheckKind::Ping { address, .. } => SocketAddr::new(*address, 0),
     })
 }
@@ -247,6 +276,7 @@ const fn keyword(kind: &CheckKind) -> &'static str {
         CheckKind::Dns { .. } => "DNS_CHECK",
         CheckKind::Misc(_) => "MISC_CHECK",
         CheckKind::Udp(_) => "UDP_CHECK",
+        CheckKind::File(_) => "FILE_CHECK",
         CheckKind::Ping { .. } => "PING_CHECK",
     }
 }

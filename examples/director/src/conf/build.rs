@@ -12,13 +12,14 @@ use super::{
     instance::{Draft, vrrp_instance},
     keywords::FILE,
     lvs::{LvsDraft, ssl},
-    model::{Config, Global, Places, VirtualServer, VrrpInstance, VrrpScript},
+    model::{Config, Global, Places, TrackFile, VirtualServer, VrrpInstance, VrrpScript},
     router::{Surroundings, complete},
     script::vrrp_script,
     source::Span,
     suggest::did_you_mean,
     sync_group::{GroupDraft, vrrp_sync_group},
     track::Tracks,
+    track_file::TrackFiles,
     trackers::check_scripts,
     tree::{Item, Tree},
     virtual_server::{Around, Group, Seen, virtual_server, virtual_server_group},
@@ -34,6 +35,7 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     let mut groups = Vec::new();
     let mut lvs = LvsDraft::default();
     let mut server_groups = Vec::new();
+    let mut track_files = TrackFiles::default();
     let mut servers = Vec::new();
     let mut tls = None;
     for (keyword, item) in context.keywords(&FILE, tree.items()) {
@@ -46,7 +48,8 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
             "vrrp_instance" => drafts.extend(vrrp_instance(context, item)),
             "vrrp_sync_group" => groups.extend(vrrp_sync_group(context, item)),
             "virtual_server_group" => server_groups.extend(virtual_server_group(context, item)),
-            // Read once all groups are known.
+            "track_file" => track_files.read(context, item),
+            // Read once all groups and files are known.
             "virtual_server" => servers.push(item),
             "SSL" => tls = Some(ssl(context, item)),
             _ => context.report_not_yet(&format!("`{keyword}`"), item.span()),
@@ -62,14 +65,18 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
     let of_server_group = |group: &Group| (group.name.to_string(), group.span);
     let names = server_groups.iter().map(of_server_group);
     report_same_names(context, "virtual_server_group", names);
+    let of_file = |file: &TrackFile| (file.name.to_string(), file.places.block());
+    report_same_names(context, "track_file", track_files.good.iter().map(of_file));
     let mut seen = Seen::default();
     let virtual_servers = virtual_servers(
         context,
         &mut seen,
         server_groups,
+        &track_files,
         &servers,
         lvs.log_all_failures,
     );
+    track_files.report_unused(context, &servers);
 
     let tracked = |tracks: &Tracks| -> Vec<String> {
         tracks
@@ -118,6 +125,7 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
         instances,
         sync_groups: groups.into_iter().map(|draft| draft.group).collect(),
         scripts,
+        track_files: track_files.good,
         virtual_servers,
         lvs,
         tls,
@@ -128,6 +136,7 @@ fn virtual_servers(
     context: &mut Context<'_>,
     seen: &mut Seen,
     groups: Vec<Group>,
+    track_files: &TrackFiles,
     servers: &[Item<'_>],
     log_all_failures: bool,
 ) -> Vec<VirtualServer> {
@@ -137,6 +146,7 @@ fn virtual_servers(
         .collect();
     let around = Around {
         groups: &groups,
+        track_files,
         log_all_failures,
     };
     let read = servers
@@ -332,9 +342,10 @@ mod tests {
     use crate::conf::{
         Code, MemoryEnvironment, Options,
         keywords::{
-            AUTHENTICATION, Block, DNS_CHECK, FILE, Form, GLOBAL_DEFS, HOST, HTTP_GET, MISC_CHECK,
-            PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL, SSL_GET, Support, TCP_CHECK, UDP_CHECK, URL,
-            VIRTUAL_SERVER, VRRP_INSTANCE, VRRP_SCRIPT, VRRP_SYNC_GROUP,
+            AUTHENTICATION, Block, DNS_CHECK, FILE, FILE_CHECK, Form, GLOBAL_DEFS, HOST, HTTP_GET,
+            MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL, SSL_GET, Support, TCP_CHECK,
+            TRACK_FILE, UDP_CHECK, URL, VIRTUAL_SERVER, VRRP_INSTANCE, VRRP_SCRIPT,
+            VRRP_SYNC_GROUP,
         },
         load,
     };
@@ -391,6 +402,8 @@ mod tests {
             &MISC_CHECK,
             &UDP_CHECK,
             &PING_CHECK,
+            &FILE_CHECK,
+            &TRACK_FILE,
         ] {
             for keyword in block.keywords() {
                 let line = match keyword.form {

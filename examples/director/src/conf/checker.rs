@@ -1,5 +1,6 @@
 //! The checkers of real servers.
 
+mod file;
 mod http;
 mod misc;
 mod udp;
@@ -22,6 +23,7 @@ use super::{
     },
     model::{Check, CheckKind, Connect, Origin, RecordType},
     source::Span,
+    track_file::TrackFiles,
     tree::Item,
     values::{address, whole},
     virtual_server::{Timing, TimingDefaults},
@@ -39,6 +41,7 @@ pub(super) struct Target<'a> {
     pub(super) misc_timeout: Duration,
     pub(super) virtualhost: Option<&'a str>,
     pub(super) log_all_failures: bool,
+    pub(super) track_files: &'a TrackFiles,
 }
 
 /// The port of the virtual server, for checkers of real servers that have none of their own.
@@ -81,6 +84,7 @@ pub(super) fn checker(
         "DNS_CHECK" => dns(context, target, block),
         "MISC_CHECK" => misc::read(context, target, block, &MISC_CHECK),
         "UDP_CHECK" => udp::read(context, target, block, &UDP_CHECK),
+        "FILE_CHECK" => file::read(context, target, block),
         "PING_CHECK" => ping(context, target, block),
         _ => {
             context.report_not_yet(&format!("`{keyword}`"), block.span());

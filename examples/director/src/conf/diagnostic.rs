@@ -204,6 +204,8 @@ codes! {
     UnknownScript = Error "unknown-script",
     /// A sync group member without its `vrrp_instance`.
     UnknownInstance = Error "unknown-instance",
+    /// A `FILE_CHECK` without its `track_file`.
+    UnknownFile = Error "unknown-file",
     /// A virtual server of a group without its `virtual_server_group`.
     UnknownGroup = Error "unknown-group",
     /// A virtual server of a group that has no address and no mark.

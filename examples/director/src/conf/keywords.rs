@@ -7,8 +7,8 @@
 mod balancing;
 
 pub(super) use balancing::{
-    DNS_CHECK, HOST, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL, SSL_GET,
-    TCP_CHECK, UDP_CHECK, URL, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP,
+    DNS_CHECK, FILE_CHECK, HOST, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL,
+    SSL_GET, TCP_CHECK, UDP_CHECK, URL, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP,
 };
 
 /// A kind of block.
@@ -211,8 +211,11 @@ pub(super) static FILE: Block = Block {
         later_block("static_ipaddress", &STATIC_IPADDRESS),
         later_block("static_routes", &STATIC_ROUTES),
         later_block("static_rules", &STATIC_RULES),
-        later_block("track_file", &TRACK_FILE),
-        later_block("vrrp_track_file", &TRACK_FILE),
+        repeatable(block("track_file", &TRACK_FILE)),
+        repeatable(Keyword {
+            form: Form::Block(&TRACK_FILE),
+            ..old_name("vrrp_track_file", "track_file")
+        }),
         later_block("vrrp_track_process", &VRRP_TRACK_PROCESS),
         refused_block("bfd_instance", &BFD_INSTANCE, BFD),
         // Load balancing.
@@ -632,9 +635,9 @@ static STATIC_RULES: Block = Block {
     content: Content::Entries("a rule"),
 };
 
-static TRACK_FILE: Block = Block {
+pub(super) static TRACK_FILE: Block = Block {
     name: "track_file",
-    content: Content::Keywords(&[later("file"), later("weight"), later("init_file")]),
+    content: Content::Keywords(&[line("file"), line("weight"), line("init_file")]),
 };
 
 static VRRP_TRACK_PROCESS: Block = Block {

@@ -8,8 +8,8 @@ mod check;
 mod virtual_server;
 
 pub use check::{
-    Check, CheckKind, Connect, HttpCheck, HttpVersion, MiscCheck, Origin, RecordType, RegexOptions,
-    Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
+    Check, CheckKind, Connect, FileCheck, HttpCheck, HttpVersion, MiscCheck, Origin, RecordType,
+    RegexOptions, Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
 };
 pub use virtual_server::{
     Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, Served, SorryServer, TlsClient, Vip,
@@ -30,6 +30,8 @@ pub struct Config {
     pub sync_groups: Vec<SyncGroup>,
     /// The scripts that instances and groups track.
     pub scripts: Vec<VrrpScript>,
+    /// The files that checks read.
+    pub track_files: Vec<TrackFile>,
     /// The virtual servers, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
     /// What holds for all virtual servers.
@@ -105,6 +107,35 @@ pub struct VrrpScript {
     pub init_fail: bool,
     /// Where its settings stand in the file.
     pub places: Places,
+}
+
+/// `track_file`: a file on this machine that holds a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrackFile {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The file; an absolute path.
+    pub path: String,
+    /// What its number is multiplied with for checks that give no weight of their own; with 0 any
+    /// number but 0 is a failure. Default: 1.
+    pub weight: i32,
+    /// Turns the sense of the number round.
+    pub reverse: bool,
+    /// `init_file`: what is written into it at the start.
+    pub init: Option<InitFile>,
+    /// Where its settings stand in the file.
+    pub places: Places,
+}
+
+/// `init_file`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InitFile {
+    /// The number. Default: 0.
+    pub value: i32,
+    /// Whether it is written where the file is there already.
+    pub overwrite: bool,
 }
 
 /// A command line and who runs it.

@@ -38,6 +38,7 @@ use super::{
     keywords::VIRTUAL_SERVER,
     model::{Places, Script, VirtualServer, VirtualServerName},
     script::notify_line,
+    track_file::TrackFiles,
     tree::Item,
     values::{address, whole},
 };
@@ -46,6 +47,7 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) groups: &'a BTreeMap<Arc<str>, Group>,
+    pub(super) track_files: &'a TrackFiles,
     /// `checker_log_all_failures`.
     pub(super) log_all_failures: bool,
 }

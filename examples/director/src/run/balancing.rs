@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-use super::settings::command;
+use super::{settings::command, track_files::TrackFiles};
 
 /// The most probes that are under way at a time: each holds a file descriptor, of which a process
 /// has 1024 by default.
@@ -100,6 +100,7 @@ impl Balancing {
             backend,
             table,
             flush_on_stop: None,
+            track_files: TrackFiles::default(),
             notifier,
         };
         let task = tokio::spawn(task.run(inbox));
@@ -150,6 +151,7 @@ struct Task {
     table: TableHandle,
     /// Whether the whole table is emptied at the end, whoever made it.
     flush_on_stop: Option<FlushOnStop>,
+    track_files: TrackFiles,
     changes: Option<broadcast::Receiver<ReconcileEvent>>,
     notifier: Notifier,
 }
@@ -186,6 +188,7 @@ impl Task {
             return Err(BalanceError::FullNat(server.name.clone()));
         }
         let asks = self.probes.asks(config)?;
+        self.track_files.init(&config.track_files).await;
         self.fleet.configure(asks).await?;
         let known = self.fleet.snapshot();
         let known = known.borrow();

@@ -136,7 +136,8 @@ fn of_real_servers() {
             (&[WrongThresholds], "uthreshold 5\n«lthreshold 6"),
             (&[WrongThresholds], "«uthreshold 2147483648"),
             (&[NotYet], "«BFD_CHECK {\nname x\n}"),
-            (&[NotYet], "«FILE_CHECK {\ntrack_file x\n}"),
+            (&[UnknownFile], "FILE_CHECK {\ntrack_file «x\n}"),
+            (&[MissingKeyword], "«FILE_CHECK {\nweight 2\n}"),
             (&[UnknownKeyword], "«TCP_CHEK {\n}"),
             (&[MissingBlock], "«TCP_CHECK"),
         ],
@@ -370,5 +371,42 @@ fn all_mistakes_of_a_virtual_server_are_said_at_once() {
         ],
         "virtual_server «192.0.2 80 {\nlb_algo «foo\nlb_kind «dr\nprotocol TCP\n\
          real_server 10.0.0.1 80 {\n«wieght 1\nTCP_CHECK {\nconnect_port «x\n}\n}\n}\n",
+    );
+}
+
+#[test]
+fn of_track_files() {
+    let check = |file: &str, lines: &str| {
+        format!("{file}\n{}", server(&format!("FILE_CHECK {{\n{lines}\n}}")))
+    };
+    let named = "track_file F";
+    for (code, file) in [
+        (MissingKeyword, "«track_file F {\nweight 1\n}"),
+        (WrongValue, "track_file F {\nfile «relative\n}"),
+        (WrongValue, "track_file F {\nfile /f\nweight «x\n}"),
+        (WrongValue, "track_file F {\nfile /f\nweight 1 «back\n}"),
+        (WrongValue, "track_file F {\nfile /f\ninit_file «x\n}"),
+        (WrongValue, "track_file F {\nfile /f\ninit_file 1 «again\n}"),
+    ] {
+        expect(&[code], &check(file, named));
+    }
+    expect(
+        &[UnknownFile],
+        &check(
+            "track_file F {\nfile /f\n}\ntrack_file G {\nfile /g\n}",
+            "track_file «H\n}\nFILE_CHECK {\ntrack_file F\n}\nFILE_CHECK {\ntrack_file G",
+        ),
+    );
+    expect(&[Unused], "«track_file F {\nfile /f\n}\n");
+    expect(
+        &[DuplicateName],
+        &check(
+            "track_file F {\nfile /f\n}\n«track_file F {\nfile /g\n}",
+            named,
+        ),
+    );
+    expect(
+        &[DeprecatedKeyword],
+        &check("«vrrp_track_file F {\nfile /f\n}", named),
     );
 }

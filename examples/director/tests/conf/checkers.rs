@@ -246,3 +246,55 @@ fn failures_are_all_told_if_the_file_or_the_checker_says_so() {
     assert!(log("checker_log_all_failures", ""));
     assert!(!log("checker_log_all_failures", "log_all_failures off"));
 }
+
+#[test]
+fn a_file_check_has_the_weight_of_its_file_or_its_own() {
+    let file = |of_file: &str, of_check: &str| {
+        let text = text("", &format!("FILE_CHECK {{\ntrack_file F\n{of_check}\n}}"));
+        let text = format!("{text}track_file F {{\nfile /run/f\n{of_file}\n}}\n");
+        let mut config = good(&text);
+        let mut server = config.virtual_servers.remove(0).real_servers.remove(0);
+        (server.checks.remove(0), config.track_files.remove(0))
+    };
+    for (of_file, of_check, weighed) in [
+        ("", "", (1, false)),
+        ("weight 0 reverse", "", (0, true)),
+        ("weight 0 reverse", "weight -300", (-300, false)),
+        ("weight 2", "weight 2147483647 noreverse", (i32::MAX, false)),
+    ] {
+        let (check, _) = file(of_file, of_check);
+        let CheckKind::File(kind) = check.kind else {
+            panic!("a check of a file");
+        };
+        assert_eq!(
+            (&*kind.path, (kind.weight, kind.reverse)),
+            ("/run/f", weighed)
+        );
+        assert_eq!(
+            (check.config.fall.get(), check.config.interval),
+            (1, secs(1))
+        );
+        assert_eq!(check.warm_up, Duration::ZERO);
+    }
+    for (line, expected) in [
+        ("", None),
+        ("init_file", Some((0, false))),
+        ("init_file -5", Some((-5, false))),
+        ("init_file overwrite", Some((0, true))),
+        ("init_file 7 overwrite", Some((7, true))),
+    ] {
+        let (_, file) = file(line, "");
+        let init = file.init.map(|init| (init.value, init.overwrite));
+        assert_eq!(init, expected, "{line}");
+    }
+}
+
+#[test]
+fn with_fast_recovery_pages_follow_one_another_at_once() {
+    let fast = |line: &str| {
+        let block = format!("HTTP_GET {{\n{line}\nurl {{\npath /\n}}\nurl {{\npath /b\n}}\n}}");
+        check("", &block).config.fast_recovery
+    };
+    assert!(fast("fast_recovery") && fast("fast_recovery on"));
+    assert!(!fast("") && !fast("fast_recovery off"));
+}

@@ -1,8 +1,8 @@
 //! The keywords of load balancing: virtual servers, real servers and their checkers.
 
 use super::{
-    BFD, Block, Content, MAIL, block, later, later_block, line, no_effect, old_name, other_name,
-    refused, refused_block, repeatable,
+    BFD, Block, Content, MAIL, block, later, line, no_effect, old_name, other_name, refused,
+    refused_block, repeatable,
 };
 
 pub(in crate::conf) static VIRTUAL_SERVER_GROUP: Block = Block {
@@ -92,7 +92,7 @@ pub(in crate::conf) static REAL_SERVER: Block = Block {
         refused_block("BFD_CHECK", &BFD_CHECK, BFD),
         repeatable(block("PING_CHECK", &PING_CHECK)),
         repeatable(block("UDP_CHECK", &UDP_CHECK)),
-        later_block("FILE_CHECK", &FILE_CHECK),
+        repeatable(block("FILE_CHECK", &FILE_CHECK)),
     ]),
 };
 
@@ -202,9 +202,9 @@ static BFD_CHECK: Block = Block {
     content: Content::Keywords(&[later("name"), later("alpha")]),
 };
 
-static FILE_CHECK: Block = Block {
+pub(in crate::conf) static FILE_CHECK: Block = Block {
     name: "FILE_CHECK",
-    content: Content::Keywords(&[later("track_file"), later("weight")]),
+    content: Content::Keywords(&[line("track_file"), line("weight")]),
 };
 
 /// As the checkers that connect, but for ports.

@@ -54,6 +54,8 @@ pub enum CheckKind {
     },
     /// `MISC_CHECK`: runs a program.
     Misc(MiscCheck),
+    /// `FILE_CHECK`: reads a number from a file.
+    File(FileCheck),
     /// `UDP_CHECK`: sends a datagram.
     Udp(UdpCheck),
     /// `PING_CHECK`: sends an ICMP echo request.
@@ -219,6 +221,19 @@ pub struct MiscCheck {
     pub user: Option<(String, Option<String>)>,
     /// `misc_dynamic`: exit codes from 2 on are success and ask for a weight.
     pub dynamic: bool,
+}
+
+/// `FILE_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct FileCheck {
+    /// The `file` of the `track_file`; one that is missing counts as one with 0 in it.
+    pub path: String,
+    /// What the number is multiplied with before it is added to the weight of the real server; with
+    /// 0 any number but 0 is a failure. Default: that of the `track_file`.
+    pub weight: i32,
+    /// Turns the sense of the number round.
+    pub reverse: bool,
 }
 
 /// `UDP_CHECK`.

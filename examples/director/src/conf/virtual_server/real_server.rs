@@ -161,6 +161,7 @@ fn real_server(
         misc_timeout: draft.timing.delay_loop(),
         virtualhost: virtualhost.as_deref(),
         log_all_failures: around.log_all_failures,
+        track_files: around.track_files,
     };
     let mut checks = Vec::new();
     for (keyword, item) in checkers {

@@ -121,3 +121,42 @@ async fn with_ha_suspend_nothing_is_checked_while_the_address_is_elsewhere() {
     assert_eq!(runner.started(), [] as [&str; 0]);
     balancing.shutdown().await;
 }
+
+/// The weight that the only real server has in the kernel; `None` if it is not there.
+async fn weight(kernel: &Kernel) -> Option<u32> {
+    let table = kernel.snapshot().await.unwrap().table();
+    let service = parse_table("-A -t 10.1.0.100:80 -s rr\n").unwrap();
+    let service = table
+        .services
+        .get(service.services.keys().next().unwrap())?;
+    let destination = service.destinations.values().next();
+    destination.map(|settings| settings.weight.get())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_says_what_a_server_weighs_and_whether_it_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("weight");
+    let text = format!(
+        "track_file F {{\nfile {}\ninit_file 4\n}}\n{}",
+        path.display(),
+        server("NAT").replace(
+            "real_server 10.0.0.1 80 {\n",
+            "real_server 10.0.0.1 80 {\nFILE_CHECK {\ntrack_file F\nweight 10\n}\n"
+        )
+    );
+    let kernel = Kernel::new();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&config(&text)).await.unwrap();
+    settle().await;
+    assert_eq!(weight(&kernel).await, Some(41));
+    for (text, expected) in [("7", Some(71)), ("-1", Some(0)), ("down", None)] {
+        std::fs::write(&path, text).unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(weight(&kernel).await, expected, "{text}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(weight(&kernel).await, Some(1));
+    balancing.shutdown().await;
+}
