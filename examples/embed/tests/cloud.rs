@@ -95,15 +95,23 @@ impl Cloud {
     }
 
     fn is_owner(&self, node: &str) -> bool {
-        self.0.lock().unwrap().owner == Some(address(node))
+        self.0.lock().expect("nobody panics").owner == Some(address(node))
     }
 
     fn refuse(&self, node: &str) {
-        self.0.lock().unwrap().refused.insert(address(node));
+        self.0
+            .lock()
+            .expect("nobody panics")
+            .refused
+            .insert(address(node));
     }
 
     fn has_refused(&self, node: &str) -> bool {
-        self.0.lock().unwrap().has_refused.contains(&address(node))
+        self.0
+            .lock()
+            .expect("nobody panics")
+            .has_refused
+            .contains(&address(node))
     }
 }
 
@@ -116,7 +124,7 @@ fn answer(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
         .transpose()?
         .is_some_and(|line| !line.is_empty())
     {}
-    let mut state = state.lock().unwrap();
+    let mut state = state.lock().expect("nobody panics");
     let status = match &*request {
         "PUT /addresses/203.0.113.5 HTTP/1.1" if state.refused.contains(&from) => {
             state.has_refused.insert(from);
