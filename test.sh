@@ -16,7 +16,7 @@ lab_tools=(keepalived:keepalived ip:iproute2 tcpdump:tcpdump ps:procps nft:nftab
     setpriv:util-linux redis-server:redis-server dnsmasq:dnsmasq-base nginx:nginx-light
     python3.aiosmtpd:python3-aiosmtpd)
 guest_tools=(linux.uml:user-mode-linux modprobe:kmod ip:iproute2 ipvsadm:ipvsadm curl:curl
-    iptables-legacy:iptables)
+    iptables-legacy:iptables nginx:nginx-light)
 
 # Whether a command is here, or Debian's python3 has a module (`python3.module`).
 has() {

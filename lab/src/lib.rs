@@ -35,7 +35,7 @@
 //! [`wait_until`] polls, with a bound.
 //!
 //! What needs a kernel with IPVS runs in a [`guest`], whose documentation says how a test asks for
-//! one.
+//! one. The chapters of the [`guide`] are tests there.
 //!
 //! It needs root, and Debian's iproute2, tcpdump and keepalived. Tests that use it carry
 //! `#[cfg_attr(not(feature = "lab"), ignore = "lab: needs root and network namespaces")]`.
@@ -47,6 +47,7 @@
 
 mod capture;
 pub mod guest;
+pub mod guide;
 mod namespace;
 mod pair;
 mod pairing;

@@ -1,6 +1,7 @@
 //! Real traffic from a client through a director to real servers, in a guest whose kernel has IPVS.
 //!
-//! Director and servers are set up by the crate `ipvs` alone.
+//! Director and servers are set up by the crate `ipvs` alone, except in the chapters of the guide,
+//! where their reader sets them up.
 
 #![expect(clippy::panic, reason = "a step that fails is a test that fails")]
 
@@ -9,6 +10,7 @@ mod director;
 mod drain;
 mod full_nat;
 mod fwmark;
+mod guide;
 mod kernel;
 mod masquerade;
 mod persistence;

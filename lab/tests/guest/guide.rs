@@ -1,0 +1,46 @@
+//! The guide: a reader who types what its chapters say sees what they say.
+
+use std::{collections::BTreeSet, fs};
+
+use lab::guide;
+
+macro_rules! chapters {
+    ($($test:ident: $file:literal,)*) => {
+        const CHAPTERS: &[&str] = &[$($file),*];
+
+        $(
+            #[test]
+            #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+            fn $test() {
+                guide::follow($file);
+            }
+        )*
+    };
+}
+
+chapters! {
+    nat: "nat.md",
+}
+
+#[test]
+fn every_chapter_is_followed_and_listed() {
+    let found: BTreeSet<_> = fs::read_dir(guide::directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let followed = CHAPTERS.iter().chain([&"README.md"]);
+    assert_eq!(found, followed.map(ToString::to_string).collect());
+
+    let index = fs::read_to_string(guide::directory().join("README.md")).unwrap();
+    for chapter in CHAPTERS {
+        assert!(index.contains(&format!("]({chapter})")), "{chapter}");
+    }
+}
+
+#[test]
+fn every_chapter_can_be_followed() {
+    for chapter in CHAPTERS {
+        assert!(!guide::read(chapter).scenes().is_empty(), "{chapter}");
+    }
+    assert!(guide::read("README.md").scenes().is_empty());
+}
