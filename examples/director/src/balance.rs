@@ -31,7 +31,7 @@ mod suspension;
 
 pub use names::{CheckName, MemberName, NotARealServer, RealServerName};
 pub use notice::Notice;
-pub use orders::{Action, NoWeight, Order, OrderedWeight};
+pub use orders::{Action, Done, NoWeight, Order, OrderedWeight};
 pub use probes::{CannotCheck, Probes};
 pub use selection::{NoSuchServer, Selection, is_called};
 
@@ -61,20 +61,6 @@ pub enum Output {
         /// Whether that is kept for the next file, or forgotten because this is the second one.
         kept: bool,
     },
-}
-
-/// What an operator has done with one real server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Done {
-    /// Which one.
-    pub server: MemberName,
-    /// What was ordered before.
-    pub from: Order,
-    /// What is ordered.
-    pub to: Order,
-    /// How many checks it has.
-    pub checks: usize,
 }
 
 /// Decides what the kernel's table shall be.

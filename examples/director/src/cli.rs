@@ -5,11 +5,12 @@ mod check;
 mod demo;
 mod real_server;
 mod run;
+mod server;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use director::control::Ask;
+use director::{balance::Action, control::Ask};
 
 /// Failover and load balancing from a keepalived.conf.
 #[derive(Debug, Parser)]
@@ -27,6 +28,18 @@ enum Command {
     RealServer(real_server::RealServerCommand),
     Run(run::Run),
     Status(ask::ShowStatus),
+    /// Gives real servers no new connections; those they have go on. Until `undrain`.
+    ///
+    /// What is ordered outlives a reload, and ends with the daemon.
+    Drain(server::Servers),
+    /// Gives real servers connections again, with the weight of the file and of the checks.
+    Undrain(server::Servers),
+    Weight(server::Weight),
+    Disable(server::Disable),
+    /// Puts real servers back in the table, if their checks let them.
+    Enable(server::Servers),
+    /// Has the checks of real servers look now instead of at their next time.
+    Probe(server::Servers),
     /// Has a running daemon read its file again; on an error it goes on as it was.
     Reload(ask::Socket),
     /// Has a running daemon leave gracefully.
@@ -41,6 +54,12 @@ pub(crate) fn run() -> ExitCode {
         Command::RealServer(command) => command.run(),
         Command::Run(run) => run.run(),
         Command::Status(status) => status.run(),
+        Command::Drain(servers) => servers.act(Action::Drain),
+        Command::Undrain(servers) => servers.act(Action::Undrain),
+        Command::Weight(weight) => weight.run(),
+        Command::Disable(disable) => disable.run(),
+        Command::Enable(servers) => servers.act(Action::Enable),
+        Command::Probe(servers) => servers.act(Action::Probe),
         Command::Reload(socket) => socket.ask(Ask::Reload),
         Command::Stop(socket) => socket.ask(Ask::Stop),
     }

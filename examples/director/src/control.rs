@@ -1,9 +1,12 @@
-//! The control socket: how `director status`, `reload` and `stop` speak with a running daemon.
+//! The control socket: how `director status`, `drain`, `reload` and so on speak with a running
+//! daemon.
 //!
 //! A Unix stream socket. A client writes one JSON object a line, `{"request":"status"}`, and gets
 //! one line for each: `{"ok":true,"result":…}` or `{"ok":false,"error":"…"}`. Only root, or the user
-//! the daemon runs as, may connect.
+//! the daemon runs as, may connect. What [`Ask`] wants more of stands with its name:
+//! `{"request":{"server":{"which":{"real_server":"192.0.2.1:80"},"action":"drain"}}}`.
 
+use std::fmt;
 use std::future;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -19,6 +22,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::balance::{Action, Selection};
+
 pub mod client;
 pub mod status;
 
@@ -32,8 +37,8 @@ const LONGEST_REQUEST: u64 = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a client asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Ask {
     /// The state of everything: [`status::Status`].
@@ -42,6 +47,30 @@ pub enum Ask {
     Reload,
     /// Leave gracefully.
     Stop,
+    /// Do something with real servers.
+    Server {
+        /// With which.
+        which: Selection,
+        /// What.
+        action: Action,
+    },
+}
+
+/// Who asks, as the kernel tells it (`SO_PEERCRED`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) uid: u32,
+    pub(crate) pid: Option<i32>,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {}", self.uid)?;
+        match self.pid {
+            None => Ok(()),
+            Some(pid) => write!(f, ", pid {pid}"),
+        }
+    }
 }
 
 /// A request as it stands on its line.
@@ -55,23 +84,28 @@ struct Question {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) ask: Ask,
-    reply: oneshot::Sender<Result<Value, String>>,
+    pub(crate) client: Client,
+    pub(crate) reply: Reply,
 }
 
-impl Request {
-    pub(crate) fn answer(self, result: Result<String, String>) {
+/// Where an answer goes.
+#[derive(Debug)]
+pub(crate) struct Reply(oneshot::Sender<Result<Value, String>>);
+
+impl Reply {
+    pub(crate) fn text(self, result: Result<String, String>) {
         // The client may have gone.
-        drop(self.reply.send(result.map(Value::String)));
+        drop(self.0.send(result.map(Value::String)));
     }
 
-    pub(crate) fn answer_status(self, status: Option<vrrp::NodeStatus>) {
+    pub(crate) fn status(self, status: Option<vrrp::NodeStatus>) {
         let result = status
             .ok_or_else(|| String::from("VRRP has ended"))
             .and_then(|status| {
                 serde_json::to_value(status::Status::from(&status))
                     .map_err(|error| error.to_string())
             });
-        drop(self.reply.send(result));
+        drop(self.0.send(result));
     }
 }
 
@@ -187,6 +221,11 @@ async fn accept(listener: UnixListener, requests: mpsc::Sender<Request>) {
 }
 
 async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    let client = Client {
+        uid: peer.uid(),
+        pid: peer.pid(),
+    };
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
@@ -198,9 +237,9 @@ async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Resu
         }
         let whole = line.ends_with(b"\n");
         let answer = match serde_json::from_slice(&line) {
-            Ok(Question { request }) => ask_daemon(request, requests).await,
+            Ok(Question { request }) => ask_daemon(request, client, requests).await,
             Err(error) => Err(format!(
-                "not a request: {error}; expected {{\"request\":\"status\"}} or reload, stop"
+                "not a request: {error}; expected {{\"request\":\"status\"}} or reload, stop, server"
             )),
         };
         let answer = match answer {
@@ -214,11 +253,16 @@ async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Resu
     }
 }
 
-async fn ask_daemon(ask: Ask, requests: &mpsc::Sender<Request>) -> Result<Value, String> {
+async fn ask_daemon(
+    ask: Ask,
+    client: Client,
+    requests: &mpsc::Sender<Request>,
+) -> Result<Value, String> {
     let (reply, answer) = oneshot::channel();
+    let reply = Reply(reply);
     let gone = || String::from("the daemon is stopping");
     requests
-        .send(Request { ask, reply })
+        .send(Request { ask, client, reply })
         .await
         .map_err(|_| gone())?;
     answer.await.unwrap_or_else(|_| Err(gone()))
@@ -241,6 +285,60 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_with_real_servers_stands_with_them() {
+        let ask = |which: &str, action: &str| {
+            let line =
+                format!(r#"{{"request":{{"server":{{"which":{which},"action":{action}}}}}}}"#);
+            let question = serde_json::from_str::<Question>(&line);
+            question
+                .map(|question| question.request)
+                .map_err(|error| error.to_string())
+        };
+        let which = Selection {
+            real_server: "[2001:db8::1]:80".parse().unwrap(),
+            virtual_server: Some(String::from("fwmark 5")),
+        };
+        let written = r#"{"real_server":"[2001:db8::1]:80","virtual_server":"fwmark 5"}"#;
+        for (text, action) in [
+            (r#""drain""#, Action::Drain),
+            (r#"{"weight":null}"#, Action::Weight(None)),
+            (
+                r#"{"disable":{"drain":true}}"#,
+                Action::Disable { drain: true },
+            ),
+            (r#"{"disable":{}}"#, Action::Disable { drain: false }),
+        ] {
+            let which = which.clone();
+            assert_eq!(ask(written, text), Ok(Ask::Server { which, action }));
+        }
+        for (which, action, expected) in [
+            (
+                written,
+                r#"{"weight":65536}"#,
+                "65536 is no weight: expected 0 to 65535",
+            ),
+            (
+                written,
+                r#"{"disable":{"gently":true}}"#,
+                "unknown field `gently`",
+            ),
+            (
+                r#"{"real_server":"rs1"}"#,
+                r#""drain""#,
+                "`rs1` is no real server",
+            ),
+            (
+                r#"{"real_server":"10.0.0.1","port":80}"#,
+                r#""drain""#,
+                "unknown field `port`",
+            ),
+        ] {
+            let error = ask(which, action).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_no_socket_stays() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keepalived.conf");
@@ -248,5 +346,30 @@ mod tests {
         let refused = Control::listen(&file).expect_err("it is no socket");
         assert!(matches!(refused, ListenError::NotASocket { .. }));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_request_comes_with_who_asks_and_its_answer_goes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("director.sock");
+        let mut control = Control::listen(&path).unwrap();
+        let ask = Ask::Server {
+            which: Selection {
+                real_server: "192.0.2.1".parse().unwrap(),
+                virtual_server: None,
+            },
+            action: Action::Drain,
+        };
+        let asked = tokio::task::spawn_blocking({
+            let (path, ask) = (path.clone(), ask.clone());
+            move || client::ask(&path, ask)
+        });
+        let request = next(Some(&mut control)).await;
+        assert_eq!(request.ask, ask);
+        assert_eq!(request.client.uid, nix::unistd::getuid().as_raw());
+        assert_eq!(request.client.pid, i32::try_from(std::process::id()).ok());
+        request.reply.text(Err(String::from("there is none")));
+        let refused = asked.await.unwrap().unwrap_err();
+        assert_eq!(refused.to_string(), "there is none");
     }
 }

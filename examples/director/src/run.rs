@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::conf::{self, Environment, render};
-use crate::control::{self, Control};
+use crate::control::{self, Ask, Control};
 use crate::log::chain;
 
 mod balancing;
@@ -31,6 +31,7 @@ mod settings;
 mod track_files;
 mod vrrp_thread;
 
+use balancing::Act;
 use daemon::Daemon;
 use settings::Settings;
 use vrrp_thread::VrrpThread;
@@ -147,16 +148,24 @@ async fn serve(
                 drop(reload(&mut daemon, options, environment).await);
             }
             reason = stop(&mut stops) => break reason,
-            request = control::next(control.as_mut()) => match request.ask {
-                control::Ask::Status => request.answer_status(daemon.status().await),
-                control::Ask::Reload => {
-                    request.answer(reload(&mut daemon, options, environment).await);
+            request = control::next(control.as_mut()) => {
+                let control::Request { ask, client, reply } = request;
+                match ask {
+                    Ask::Status => reply.status(daemon.status().await),
+                    Ask::Server { which, action } => {
+                        reply.text(daemon.act(Act { which, action, client }).await);
+                    }
+                    Ask::Reload => {
+                        info!(uid = client.uid, pid = client.pid, "{client} ordered reload");
+                        reply.text(reload(&mut daemon, options, environment).await);
+                    }
+                    Ask::Stop => {
+                        info!(uid = client.uid, pid = client.pid, "{client} ordered stop");
+                        reply.text(Ok(String::from("stopping")));
+                        break "asked to";
+                    }
                 }
-                control::Ask::Stop => {
-                    request.answer(Ok(String::from("stopping")));
-                    break "asked to";
-                }
-            },
+            }
         }
     };
     info!("Stopping: {reason}");

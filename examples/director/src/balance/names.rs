@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, net::SocketAddr, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::conf::model::{RealServer, VirtualServerName};
 
 /// One check of one real server of one virtual server.
@@ -33,7 +35,8 @@ impl fmt::Display for MemberName {
 }
 
 /// What a real server is called within its virtual server: as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
 pub struct RealServerName {
     /// Its address.
@@ -59,6 +62,20 @@ impl fmt::Display for RealServerName {
             None => self.address.fmt(f),
             Some(port) => SocketAddr::new(self.address, port).fmt(f),
         }
+    }
+}
+
+impl From<RealServerName> for String {
+    fn from(name: RealServerName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for RealServerName {
+    type Error = NotARealServer;
+
+    fn try_from(text: String) -> Result<Self, NotARealServer> {
+        text.parse()
     }
 }
 

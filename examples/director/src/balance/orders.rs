@@ -5,6 +5,8 @@ use std::fmt;
 use health::{Health, MAX_WEIGHT, Server};
 use serde::{Deserialize, Serialize};
 
+use super::MemberName;
+
 /// A weight that an operator may set: 0 to [`MAX_WEIGHT`], as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
@@ -72,6 +74,57 @@ pub enum Action {
     Enable,
     /// Its checks look now instead of at their next time. Orders nothing.
     Probe,
+}
+
+/// In the words of the command line.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
+            Self::Weight(None) => "weight auto",
+            Self::Weight(Some(weight)) => return write!(f, "weight {}", weight.get()),
+            Self::Disable { drain: false } => "disable",
+            Self::Disable { drain: true } => "disable --drain",
+            Self::Enable => "enable",
+            Self::Probe => "probe",
+        })
+    }
+}
+
+/// What was done with one real server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Done {
+    /// Which one.
+    pub server: MemberName,
+    /// What was done.
+    pub action: Action,
+    /// What was ordered before.
+    pub from: Order,
+    /// What is ordered.
+    pub to: Order,
+    /// How many checks it has.
+    pub checks: usize,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            server,
+            action,
+            from,
+            to,
+            checks,
+        } = self;
+        match (action, checks) {
+            (Action::Probe, 0) => write!(f, "{server} has no check: it counts as up"),
+            (Action::Probe, 1) => write!(f, "{server}: its check looks now"),
+            (Action::Probe, checks) => write!(f, "{server}: its {checks} checks look now"),
+            _ if from == to => write!(f, "{server}: {to}, as before"),
+            _ => write!(f, "{server}: {to} (before: {from})"),
+        }
+    }
 }
 
 /// The order in force for one real server of one virtual server; by default none.
@@ -150,7 +203,7 @@ impl Order {
     }
 }
 
-/// In words: `none`, `drained`, `weight 3`, `disabled`, `disabled, weight 3`.
+/// In words: `no order`, `drained`, `weight 3`, `disabled`, `disabled, weight 3`.
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let weight = match self.weight {
@@ -161,7 +214,7 @@ impl fmt::Display for Order {
         let disabled = self.disabled.then(|| String::from("disabled"));
         let words: Vec<_> = disabled.into_iter().chain(weight).collect();
         match words.is_empty() {
-            true => f.write_str("none"),
+            true => f.write_str("no order"),
             false => f.write_str(&words.join(", ")),
         }
     }
@@ -193,20 +246,20 @@ mod tests {
         use Action::{Disable, Drain, Enable, Probe, Undrain};
         let disable = Disable { drain: false };
         for (actions, words) in [
-            (&[] as &[Action], "none"),
+            (&[] as &[Action], "no order"),
             (&[Drain], "drained"),
             (&[Drain, Probe], "drained"),
             (&[weight(3)], "weight 3"),
-            (&[weight(3), Drain, Undrain], "none"),
+            (&[weight(3), Drain, Undrain], "no order"),
             (&[weight(0)], "drained"),
-            (&[weight(3), Action::Weight(None)], "none"),
+            (&[weight(3), Action::Weight(None)], "no order"),
             (&[disable], "disabled"),
             (&[disable, weight(3)], "disabled, weight 3"),
             (&[Drain, disable, Enable], "drained"),
             (&[disable, Undrain], "disabled"),
         ] {
             assert_eq!(after(actions).to_string(), words, "{actions:?}");
-            assert_eq!(after(actions).is_none(), words == "none");
+            assert_eq!(after(actions).is_none(), words == "no order");
         }
     }
 

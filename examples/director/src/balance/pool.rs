@@ -110,6 +110,7 @@ impl Pool {
                         virtual_server: self.config.name.clone(),
                         real_server: member.name,
                     },
+                    action,
                     from,
                     to: member.order,
                     checks: member.checks.len(),

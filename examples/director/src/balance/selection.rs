@@ -3,18 +3,21 @@
 use std::{fmt, net::IpAddr};
 
 use ipvs::{Endpoint, ServiceKey};
+use serde::{Deserialize, Serialize};
 
 use super::RealServerName;
 use crate::conf::model::{RealServer, VirtualServer, VirtualServerName};
 
 /// Real servers, by what an operator calls them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(clippy::exhaustive_structs, reason = "whoever asks has to say it")]
 pub struct Selection {
     /// Their address, and their port as the file or the table has it; without a port all of that
     /// address.
     pub real_server: RealServerName,
     /// The virtual server that they belong to, see [`is_called`]; `None`: all.
+    #[serde(default)]
     pub virtual_server: Option<String>,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Run {
     /// Form of the log, which goes to standard error. RUST_LOG chooses what is in it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: log::Format,
-    /// The socket on which the daemon answers `director status`, `reload` and `stop`.
+    /// The socket on which the daemon answers `director status`, `drain`, `reload` and so on.
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
     /// What balances load.

@@ -13,12 +13,16 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 use vrrp::Role;
 
 use crate::{
-    balance::{Balancer, CannotCheck, CheckName, Notice, Output, Probes},
+    balance::{
+        Action, Balancer, CannotCheck, CheckName, Done, NoSuchServer, Notice, Output, Probes,
+        Selection,
+    },
     conf::model::{Config, FlushOnStop, VirtualServerName},
+    control::Client,
     log::chain,
     script::{
         notify::{Notifier, Subject},
@@ -27,6 +31,8 @@ use crate::{
 };
 
 use super::{settings::command, track_files::TrackFiles};
+
+mod log;
 
 /// The most probes that are under way at a time: each holds a file descriptor, of which a process
 /// has 1024 by default.
@@ -50,7 +56,17 @@ enum Job {
     Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
     Role(Arc<str>, Role),
     Addresses(BTreeSet<IpAddr>),
+    Act(Act, oneshot::Sender<Result<Vec<Done>, NoSuchServer>>),
     Stop,
+}
+
+/// Something that an operator wants done with real servers.
+#[derive(Debug)]
+pub(super) struct Act {
+    pub(super) which: Selection,
+    pub(super) action: Action,
+    /// Who wants it.
+    pub(super) client: Client,
 }
 
 /// Why load balancing cannot be as it is configured.
@@ -128,6 +144,19 @@ impl Balancing {
         self.send(Job::Addresses(addresses));
     }
 
+    /// Does something with real servers.
+    ///
+    /// # Errors
+    /// Why not, for who asked.
+    pub(super) async fn act(&self, act: Act) -> Result<Vec<Done>, String> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Act(act, reply));
+        match answer.await {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(_) => Err(BalanceError::Ended.to_string()),
+        }
+    }
+
     /// Clears the table of what is ours.
     pub(super) async fn shutdown(self) {
         self.send(Job::Stop);
@@ -165,6 +194,13 @@ impl Task {
                     None | Some(Job::Stop) => break,
                     Some(Job::Role(instance, role)) => self.balancer.on_role(&instance, role),
                     Some(Job::Addresses(held)) => self.balancer.on_addresses(held),
+                    Some(Job::Act(act, reply)) => {
+                        if act.action == (Action::Disable { drain: true }) {
+                            removal = leaving();
+                        }
+                        // Nobody waits for the answer any more: it was done all the same.
+                        drop(reply.send(self.act(&act)));
+                    }
                     Some(Job::Configure(config, reply)) => {
                         removal = leaving();
                         // Nobody waits for the answer any more: it was given all the same.
@@ -172,7 +208,10 @@ impl Task {
                     }
                 },
                 event = next(&mut self.checks, "the health checks") => self.on_check(event),
-                event = next(&mut self.changes, "the keeping of the table") => tell_of_table(event),
+                event = next(&mut self.changes, "the keeping of the table") => match event {
+                    Ok(event) => log::table(&event),
+                    Err(Missed(count)) => warn!("{count} events of the table were missed"),
+                },
             }
             self.work_off(removal);
         }
@@ -198,29 +237,18 @@ impl Task {
         Ok(())
     }
 
+    fn act(&mut self, act: &Act) -> Result<Vec<Done>, NoSuchServer> {
+        let done = self.balancer.act(&act.which, act.action);
+        log::act(act, &done);
+        done
+    }
+
     fn on_check(&mut self, event: Result<FleetEvent<CheckName>, Missed>) {
         let known = self.fleet.snapshot();
         let known = known.borrow();
         match event {
             Ok(event) => {
-                if let FleetEvent::Changed {
-                    service,
-                    to,
-                    because,
-                    ..
-                } = &event
-                {
-                    let because = because
-                        .as_ref()
-                        .map(|failure| format!(": {}", chain(failure)));
-                    info!(
-                        "Check {} of {} for VS {} is {to:?}{}",
-                        service.number + 1,
-                        service.real_server,
-                        service.virtual_server,
-                        because.unwrap_or_default()
-                    );
-                }
+                log::check(&event);
                 self.learn(&known, event.service());
             }
             // What is known is known whole.
@@ -246,7 +274,7 @@ impl Task {
                 Output::Table => changed = true,
                 Output::Notice(notice) => tell(&self.notifier, &notice),
                 Output::Suspend(checks) => {
-                    tell_of_checks(&checks, "rest: this machine has none of its addresses");
+                    log::checks(&checks, "rest: this machine has none of its addresses");
                     checks.into_iter().for_each(|check| self.fleet.pause(check));
                 }
                 Output::Probe(checks) => {
@@ -258,16 +286,9 @@ impl Task {
                     server,
                     order,
                     kept,
-                } => warn!(
-                    "The file does not name {server} any more: what is ordered for it ({order}) is {}",
-                    if kept {
-                        "kept until the next reload"
-                    } else {
-                        "forgotten"
-                    }
-                ),
+                } => log::unnamed(&server, order, kept),
                 Output::Resume(checks) => {
-                    tell_of_checks(&checks, "go on");
+                    log::checks(&checks, "go on");
                     checks
                         .into_iter()
                         .for_each(|check| self.fleet.resume(check));
@@ -321,14 +342,6 @@ fn tell(notifier: &Notifier, notice: &Notice) {
     }
 }
 
-/// Of checks of one virtual server.
-fn tell_of_checks(checks: &[CheckName], what: &str) {
-    if let Some(check) = checks.first() {
-        let count = checks.len();
-        info!("VS {}: {count} checks {what}", check.virtual_server);
-    }
-}
-
 /// How those leave that a configuration no longer names.
 fn leaving() -> Removal {
     let mut policy = DrainPolicy::default();
@@ -355,33 +368,6 @@ async fn next<T: Clone>(
         }
     }
     std::future::pending().await
-}
-
-fn tell_of_table(event: Result<ReconcileEvent, Missed>) {
-    let event = match event {
-        Ok(event) => event,
-        Err(Missed(count)) => return warn!("{count} events of the table were missed"),
-    };
-    match event {
-        ReconcileEvent::Drift(changes) => {
-            let count = changes.len();
-            warn!("Somebody changed the table: {count} changes put it right");
-            for change in changes {
-                info!("Repairing: {change}");
-            }
-        }
-        ReconcileEvent::Refused(refusal) => error!("The kernel refuses: {}", chain(&refusal)),
-        ReconcileEvent::Unreachable { because } => error!("IPVS cannot be asked: {because}"),
-        ReconcileEvent::Reachable => info!("IPVS can be asked again"),
-        ReconcileEvent::Drained {
-            service,
-            destination,
-            end,
-        } => info!("{destination} of {service} has left: {end:?}"),
-        event @ (ReconcileEvent::Converged | ReconcileEvent::Draining { .. } | _) => {
-            debug!(?event, "table");
-        }
-    }
 }
 
 #[cfg(test)]

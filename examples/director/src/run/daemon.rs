@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, TrackerState};
 
 use super::Backend;
-use super::balancing::{BalanceError, Balancing};
+use super::balancing::{Act, BalanceError, Balancing};
 use super::events;
 use super::settings::Settings;
 use super::vrrp_thread::VrrpThread;
@@ -216,6 +216,22 @@ impl Daemon {
 
     pub(super) async fn status(&self) -> Option<NodeStatus> {
         self.vrrp.node().status().await
+    }
+
+    /// Does something with real servers, and says what was done.
+    ///
+    /// # Errors
+    /// Why not, for who asked.
+    pub(super) async fn act(&self, act: Act) -> Result<String, String> {
+        let Some(balancing) = &self.balancing else {
+            return Err(String::from("the file has no virtual_server"));
+        };
+        let done = balancing.act(act).await?;
+        Ok(done
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"))
     }
 
     /// Leaves gracefully: addresses given up, the stop told, scripts ended.

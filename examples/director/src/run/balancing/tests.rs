@@ -124,13 +124,7 @@ async fn with_ha_suspend_nothing_is_checked_while_the_address_is_elsewhere() {
 
 /// The weight that the only real server has in the kernel; `None` if it is not there.
 async fn weight(kernel: &Kernel) -> Option<u32> {
-    let table = kernel.snapshot().await.unwrap().table();
-    let service = parse_table("-A -t 10.1.0.100:80 -s rr\n").unwrap();
-    let service = table
-        .services
-        .get(service.services.keys().next().unwrap())?;
-    let destination = service.destinations.values().next();
-    destination.map(|settings| settings.weight.get())
+    weights(kernel).await.first().map(|(_, weight)| *weight)
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,5 +152,123 @@ async fn a_file_says_what_a_server_weighs_and_whether_it_is_used() {
     std::fs::remove_file(&path).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(weight(&kernel).await, Some(1));
+    balancing.shutdown().await;
+}
+
+const CLIENT: Client = Client {
+    uid: 1000,
+    pid: Some(7),
+};
+
+const PAIR: &str = "virtual_server 10.1.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\n\
+    real_server 10.0.0.1 80 {\n}\nreal_server 10.0.0.2 80 {\n}\n}\n";
+
+async fn act(balancing: &Balancing, server: &str, action: Action) -> Result<String, String> {
+    let which = Selection {
+        real_server: server.parse().unwrap(),
+        virtual_server: None,
+    };
+    let act = Act {
+        which,
+        action,
+        client: CLIENT,
+    };
+    let done = balancing.act(act).await?;
+    settle().await;
+    Ok(done[0].to_string())
+}
+
+/// The real servers in the table, with their weights.
+async fn weights(kernel: &Kernel) -> Vec<(String, u32)> {
+    let snapshot = kernel.snapshot().await.unwrap();
+    let to = "10.1.0.100:80".parse().unwrap();
+    let service = snapshot.service(&ipvs::ServiceKey::tcp(to)).unwrap();
+    let destinations = service.destinations.iter();
+    let weights = destinations.map(|it| (it.key.to_string(), it.settings.weight.get()));
+    let mut weights: Vec<_> = weights.collect();
+    weights.sort();
+    weights
+}
+
+fn both(first: u32, second: u32) -> Vec<(String, u32)> {
+    [("10.0.0.1:80", first), ("10.0.0.2:80", second)]
+        .map(|(server, weight)| (server.to_owned(), weight))
+        .into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operators_order_reaches_the_kernel_and_outlives_a_reload() {
+    let kernel = Kernel::new();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&config(PAIR)).await.unwrap();
+    let told = act(&balancing, "10.0.0.1", Action::Drain).await;
+    let named = "10.0.0.1:80 of VS 10.1.0.100 80";
+    assert_eq!(told, Ok(format!("{named}: drained (before: no order)")));
+    assert_eq!(weights(&kernel).await, both(0, 1));
+    balancing.configure(&config(PAIR)).await.unwrap();
+    settle().await;
+    assert_eq!(weights(&kernel).await, both(0, 1));
+    let told = act(&balancing, "10.0.0.1", Action::Undrain).await;
+    assert_eq!(told, Ok(format!("{named}: no order (before: drained)")));
+    assert_eq!(weights(&kernel).await, both(1, 1));
+
+    let refused = act(&balancing, "10.0.0.3", Action::Drain)
+        .await
+        .unwrap_err();
+    assert!(refused.ends_with(&format!(
+        "there are {named}, 10.0.0.2:80 of VS 10.1.0.100 80"
+    )));
+    assert_eq!(weights(&kernel).await, both(1, 1));
+    balancing.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_disabled_goes_at_once_or_once_its_connections_are_gone() {
+    let kernel = Kernel::new();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&config(PAIR)).await.unwrap();
+    settle().await;
+    let client = |port| {
+        let from = format!("192.0.2.7:{port}").parse().unwrap();
+        ipvs::fake::Flow::tcp(from, "10.1.0.100:80".parse().unwrap())
+    };
+    let flows = [client(1), client(2)];
+    for flow in flows {
+        kernel.connect(flow).unwrap();
+    }
+    let drain = Action::Disable { drain: true };
+    act(&balancing, "10.0.0.1", drain).await.unwrap();
+    assert_eq!(weights(&kernel).await, both(0, 1), "it has a connection");
+    for flow in flows {
+        kernel.send(flow).unwrap();
+        kernel.close(flow).unwrap();
+    }
+    kernel.advance(Duration::from_secs(3600));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(weights(&kernel).await, both(0, 1)[1..]);
+    act(&balancing, "10.0.0.1", Action::Enable).await.unwrap();
+    assert_eq!(weights(&kernel).await, both(1, 1));
+
+    kernel.connect(client(3)).unwrap();
+    kernel.connect(client(4)).unwrap();
+    let at_once = Action::Disable { drain: false };
+    act(&balancing, "10.0.0.2", at_once).await.unwrap();
+    assert_eq!(weights(&kernel).await, both(1, 0)[..1]);
+    balancing.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_check_looks_now() {
+    let runner = FakeRunner::new(|_| (Duration::ZERO, Outcome::Success));
+    let balancing = with_runner(&Kernel::new(), false, Arc::clone(&runner) as _).await;
+    let text = "virtual_server 10.1.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\n\
+                delay_loop 600\nreal_server 10.0.0.1 80 {\nMISC_CHECK {\nwarmup 0\n\
+                misc_path /bin/true\n}\n}\n}\n";
+    balancing.configure(&config(text)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(runner.started().len(), 1);
+    let told = act(&balancing, "10.0.0.1:80", Action::Probe).await.unwrap();
+    assert_eq!(told, "10.0.0.1:80 of VS 10.1.0.100 80: its check looks now");
+    assert_eq!(runner.started().len(), 1);
     balancing.shutdown().await;
 }
