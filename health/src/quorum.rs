@@ -88,6 +88,19 @@ impl QuorumConfig {
         )
     }
 
+    /// The weight that is needed, 1 or more.
+    #[must_use]
+    pub const fn quorum(&self) -> u32 {
+        self.quorum
+    }
+
+    /// How much more it takes to gain it and how much less is enough to keep it; less than the
+    /// [`quorum`](Self::quorum).
+    #[must_use]
+    pub const fn hysteresis(&self) -> u32 {
+        self.hysteresis
+    }
+
     /// Whether the quorum is there when it was (`up`) or was not, with servers of `alive` weight.
     #[must_use]
     pub fn is_reached(&self, up: bool, alive: u64) -> bool {

@@ -104,7 +104,7 @@ impl TimeoutChange {
     }
 
     /// Each with its name, of those that are set.
-    pub(crate) fn named(self) -> impl Iterator<Item = (&'static str, Seconds)> {
+    pub fn named(self) -> impl Iterator<Item = (&'static str, Seconds)> {
         [
             ("tcp", self.tcp),
             ("tcpfin", self.tcp_fin),

@@ -6,6 +6,7 @@ pub mod control;
 pub mod demo;
 pub mod host;
 pub mod log;
+pub mod plan;
 pub mod real_server;
 pub mod run;
 pub mod script;

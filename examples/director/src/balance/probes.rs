@@ -108,7 +108,7 @@ impl Probes {
                 let real_server = RealServerName::of(server);
                 for (number, check) in server.checks.iter().enumerate() {
                     let probe = self.probe(check, &mut used).map_err(|reason| CannotCheck {
-                        kind: keyword(&check.kind),
+                        kind: check.kind.keyword(),
                         real_server: real_server.to_string(),
                         virtual_server: virtual_server.name.to_string(),
                         reason,
@@ -148,7 +148,7 @@ impl Probes {
         let probe = self.make(check)?;
         let probe = match check.log_all_failures {
             true => Arc::new(Logged {
-                kind: keyword(&check.kind),
+                kind: check.kind.keyword(),
                 probe,
             }),
             false => probe,
@@ -262,22 +262,6 @@ const fn record_type(record: model::RecordType) -> RecordType {
         model::RecordType::Aaaa => RecordType::AAAA,
         model::RecordType::Rrsig => RecordType::RRSIG,
         model::RecordType::Dnskey => RecordType::DNSKEY,
-    }
-}
-
-const fn keyword(kind: &CheckKind) -> &'static str {
-    match kind {
-        CheckKind::Tcp(_) => "TCP_CHECK",
-        CheckKind::Http(http) => match http.tls {
-            None => "HTTP_GET",
-            Some(_) => "SSL_GET",
-        },
-        CheckKind::Smtp { .. } => "SMTP_CHECK",
-        CheckKind::Dns { .. } => "DNS_CHECK",
-        CheckKind::Misc(_) => "MISC_CHECK",
-        CheckKind::Udp(_) => "UDP_CHECK",
-        CheckKind::File(_) => "FILE_CHECK",
-        CheckKind::Ping { .. } => "PING_CHECK",
     }
 }
 

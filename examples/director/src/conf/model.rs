@@ -18,8 +18,8 @@ pub use virtual_server::{
 
 use super::source::Span;
 
-/// A whole configuration.
-#[derive(Debug, Clone)]
+/// A whole configuration. Two are equal if they mean the same, wherever it stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
     /// What holds for all.
@@ -57,7 +57,7 @@ pub struct Global {
 }
 
 /// `vrrp_instance`: a virtual router and what happens when its role changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VrrpInstance {
     /// The virtual router, ready for the `vrrp` crate. Its [`Condition`](vrrp::Tracked) trackers
@@ -70,7 +70,7 @@ pub struct VrrpInstance {
 }
 
 /// `vrrp_sync_group`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncGroup {
     /// Its name.
@@ -138,8 +138,8 @@ pub struct InitFile {
     pub overwrite: bool,
 }
 
-/// A command line and who runs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A command line and who runs it. Two are equal wherever they stand in the file.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Script {
     /// The program and its arguments, exactly; never empty.
@@ -150,8 +150,8 @@ pub struct Script {
     pub span: Span,
 }
 
-/// A user and a group by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A user and a group by name. Two are equal wherever they stand in the file.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ScriptUser {
     /// The user.
@@ -161,6 +161,32 @@ pub struct ScriptUser {
     /// Where they stand in the file.
     pub span: Span,
 }
+
+impl PartialEq for Script {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            argv,
+            user,
+            span: _,
+        } = self;
+        (argv, user) == (&other.argv, &other.user)
+    }
+}
+
+impl Eq for Script {}
+
+impl PartialEq for ScriptUser {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            user,
+            group,
+            span: _,
+        } = self;
+        (user, group) == (&other.user, &other.group)
+    }
+}
+
+impl Eq for ScriptUser {}
 
 /// The scripts that are run when a role changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -186,13 +212,23 @@ pub struct Notify {
 }
 
 /// Where the settings of a block stand in the file, for errors that are found later.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Where they stand is no difference between two blocks: all are equal.
+#[derive(Debug, Clone)]
 pub struct Places {
     /// The line that opens the block.
     block: Span,
     keywords: BTreeMap<&'static str, Span>,
     entries: BTreeMap<(&'static str, String), Span>,
 }
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
 
 impl Places {
     pub(super) const fn new(block: Span) -> Self {

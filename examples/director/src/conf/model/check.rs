@@ -1,6 +1,6 @@
 //! Checks of real servers: what is done, and when.
 //!
-//! Everything but [`Check::span`] can be compared and ordered, so that equal checks can be one.
+//! Kinds and configurations can be compared and ordered, so that equal checks can be one.
 
 use std::{net::IpAddr, num::NonZeroU16, num::NonZeroU32, time::Duration};
 
@@ -11,8 +11,9 @@ use crate::conf::source::Span;
 
 /// A check of a real server: `TCP_CHECK`, `HTTP_GET` and so on.
 ///
-/// Two with equal `kind` and `config` ask the same of the network, whoever they are for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Two with equal `kind` and `config` ask the same of the network, whoever they are for. Two are
+/// equal wherever they stand in the file.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Check {
     /// What is done.
@@ -27,6 +28,22 @@ pub struct Check {
     /// The line that opens its block.
     pub span: Span,
 }
+
+impl PartialEq for Check {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            kind,
+            config,
+            warm_up,
+            log_all_failures,
+            span: _,
+        } = self;
+        (kind, config) == (&other.kind, &other.config)
+            && (warm_up, log_all_failures) == (&other.warm_up, &other.log_all_failures)
+    }
+}
+
+impl Eq for Check {}
 
 /// What a check does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +82,26 @@ pub enum CheckKind {
         /// Where from; the port means nothing.
         from: Origin,
     },
+}
+
+impl CheckKind {
+    /// The keyword of its block.
+    #[must_use]
+    pub const fn keyword(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "TCP_CHECK",
+            Self::Http(http) => match http.tls {
+                None => "HTTP_GET",
+                Some(_) => "SSL_GET",
+            },
+            Self::Smtp { .. } => "SMTP_CHECK",
+            Self::Dns { .. } => "DNS_CHECK",
+            Self::Misc(_) => "MISC_CHECK",
+            Self::Udp(_) => "UDP_CHECK",
+            Self::File(_) => "FILE_CHECK",
+            Self::Ping { .. } => "PING_CHECK",
+        }
+    }
 }
 
 /// A connection that a check opens.

@@ -17,7 +17,7 @@ use ipvs::{
 use super::{Check, Config, Places, Script};
 
 /// `virtual_server`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VirtualServer {
     /// What it was written for.
