@@ -8,9 +8,11 @@ use std::{
 use crate::random;
 
 mod config;
+mod counters;
 mod damper;
 
 pub use config::{CheckConfig, ConfigError, Counted, Damping, Initial, KeepalivedTiming, WhenDown};
+pub use counters::{Counters, Streak};
 
 use damper::Damper;
 
@@ -82,22 +84,6 @@ pub enum Output {
         /// What it is.
         to: Health,
     },
-}
-
-/// What a checker has counted since it was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Probes that passed.
-    pub passed: u64,
-    /// Probes that failed, those past their deadline among them.
-    pub failed: u64,
-    /// Probes that had not ended at their deadline.
-    pub timed_out: u64,
-    /// Outcomes of probes that had been given up by then; they were ignored.
-    pub late: u64,
-    /// Passes that would have brought the server up but for [`Damping`].
-    pub held: u64,
 }
 
 /// Says when to probe one server and whether it is up.
@@ -232,6 +218,15 @@ impl Checker {
         match self.phase {
             Phase::Probing { run, .. } => Some(run),
             Phase::Waiting { .. } | Phase::Paused => None,
+        }
+    }
+
+    /// What was seen in a row.
+    #[must_use]
+    pub const fn streak(&self) -> Streak {
+        Streak {
+            passes: self.passes,
+            failures: self.failures,
         }
     }
 

@@ -13,8 +13,8 @@ mod types;
 mod wishes;
 
 pub use types::{
-    Ask, CheckId, CheckReport, Failure, FleetError, FleetInput, FleetOutput, ProbeResult, Snapshot,
-    Standing,
+    Ask, CheckId, CheckReport, Failure, FleetError, FleetInput, FleetOutput, PastProbe,
+    ProbeResult, Snapshot, Standing,
 };
 
 /// Many [`Checker`]s, driven as one of them is: [`handle`](Self::handle), then
@@ -52,6 +52,7 @@ struct Check<S, P> {
     last_run_at: Option<Instant>,
     last_failure: Option<Failure>,
     last_success: Success,
+    recent: VecDeque<PastProbe>,
     latency: Histogram,
     lateness: Histogram,
 }
@@ -61,6 +62,23 @@ impl<S, P> Check<S, P> {
         Standing {
             health: self.checker.health(),
             weight: self.last_success.weight,
+        }
+    }
+
+    /// Notes that a probe has ended.
+    fn note(&mut self, failure: Option<Failure>, now: Instant) {
+        let began_at = self.last_run_at.unwrap_or(now);
+        let took = now.saturating_duration_since(began_at);
+        if self.recent.len() == PastProbe::KEPT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(PastProbe {
+            began_at,
+            took,
+            failure: failure.clone(),
+        });
+        if failure.is_some() {
+            self.last_failure = failure;
         }
     }
 }
@@ -176,7 +194,10 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
                 Some(_) => None,
                 None => check.checker.poll_timeout(),
             },
+            is_running: check.checker.running().is_some(),
             last_failure: check.last_failure.clone(),
+            streak: check.checker.streak(),
+            recent: check.recent.iter().cloned().collect(),
             latency: check.latency.clone(),
             lateness: check.lateness.clone(),
             counters: *check.checker.counters(),
@@ -238,7 +259,7 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         let counters = check.checker.counters();
         if counters.timed_out > before.timed_out {
             let timeout = check.checker.config().timeout;
-            check.last_failure = Some(Failure::TimedOut(timeout));
+            check.note(Some(Failure::TimedOut(timeout)), now);
         } else if counters.passed + counters.failed > before.passed + before.failed {
             let began = check.last_run_at.unwrap_or(now);
             check.latency.count(now.saturating_duration_since(began));
@@ -253,8 +274,9 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
                         }));
                     }
                     check.last_success = success;
+                    check.note(None, now);
                 }
-                Some(Err(error)) => check.last_failure = Some(Failure::Probe(error)),
+                Some(Err(error)) => check.note(Some(Failure::Probe(error)), now),
                 None => {}
             }
         }

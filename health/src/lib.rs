@@ -187,7 +187,7 @@ pub use async_trait::async_trait;
 pub use check::Check;
 pub use checker::{
     CheckConfig, Checker, ConfigError, Counted, Counters, Damping, Health, Initial, Input,
-    KeepalivedTiming, Output, Run, WhenDown,
+    KeepalivedTiming, Output, Run, Streak, WhenDown,
 };
 #[cfg(feature = "net")]
 pub use connect::Connect;
@@ -200,8 +200,8 @@ pub use driver::spawn;
 #[cfg(feature = "net")]
 pub use file::{FileError, FileProbe};
 pub use fleet::{
-    Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, ProbeResult,
-    Snapshot, Standing,
+    Ask, CheckId, CheckReport, Failure, Fleet, FleetError, FleetInput, FleetOutput, PastProbe,
+    ProbeResult, Snapshot, Standing,
 };
 #[cfg(feature = "grpc")]
 pub use grpc::{AuthorityError, GrpcError, GrpcProbe, GrpcProblem, ServingStatus};

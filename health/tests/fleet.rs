@@ -15,8 +15,8 @@ use std::{
 };
 
 use health::{
-    Ask, AskedWeight, CheckConfig, CheckId, Fleet, FleetError, FleetInput, FleetOutput, Health,
-    Run, Success,
+    Ask, AskedWeight, CheckConfig, CheckId, Failure, Fleet, FleetError, FleetInput, FleetOutput,
+    Health, PastProbe, Run, Success,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -190,6 +190,44 @@ fn checks_beyond_the_budget_take_turns_instead_of_starving() {
         .collect();
     assert!(runs.iter().all(|runs| (9..=11).contains(runs)), "{runs:?}");
     assert_eq!(rig.most, 1);
+}
+
+#[test]
+fn a_report_says_how_the_last_probes_went_and_what_was_seen_in_a_row() {
+    let mut rig = Rig::new(1);
+    rig.ask([ask(1, 1)]);
+    let began = rig.now;
+    rig.run(20 * SECOND, |_| Some(true));
+    let report = rig.fleet.reports().next().unwrap();
+    assert_eq!(report.recent.len(), PastProbe::KEPT);
+    assert!(report.recent.iter().all(|probe| probe.failure.is_none()));
+    assert_eq!(report.streak.failures, 0);
+    assert!(report.streak.passes >= 2 && !report.is_running);
+
+    // The interval, its retry, and the three failures that it takes.
+    let passes = report.counters.passed;
+    while rig.fleet.reports().next().unwrap().counters.failed < 2 {
+        rig.run(SECOND / 10, |_| Some(false));
+    }
+    let report = rig.fleet.reports().next().unwrap();
+    assert_eq!((report.streak.passes, report.streak.failures), (0, 2));
+    assert_eq!(
+        report.standing.health,
+        Health::Up,
+        "one more brings it down"
+    );
+    assert_eq!(report.counters.passed, passes);
+    let failures = report.recent.iter().map(|probe| probe.failure.as_ref());
+    let failures: Vec<_> = failures.map(|it| it.map(ToString::to_string)).collect();
+    let refused = Some(String::from("refused"));
+    assert_eq!(failures, [None, None, refused.clone(), refused]);
+    let order = report.recent.iter().map(|probe| probe.began_at);
+    assert!(order.clone().is_sorted() && order.clone().all(|at| at >= began && at <= rig.now));
+
+    rig.run(20 * SECOND, |_| None);
+    let report = rig.fleet.reports().next().unwrap();
+    let last = report.recent.last().unwrap();
+    assert!(matches!(last.failure, Some(Failure::TimedOut(timeout)) if timeout == last.took));
 }
 
 #[test]

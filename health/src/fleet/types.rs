@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{AskedWeight, CheckConfig, ConfigError, Counters, Health, Histogram, Run, Success};
+use crate::{
+    AskedWeight, CheckConfig, ConfigError, Counters, Health, Histogram, Run, Streak, Success,
+};
 
 /// The number of a checker of a fleet; none is given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +161,23 @@ impl Standing {
     }
 }
 
+/// A probe that has ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PastProbe {
+    /// When it began.
+    pub began_at: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed; `None` if it passed.
+    pub failure: Option<Failure>,
+}
+
+impl PastProbe {
+    /// How many are kept of each checker.
+    pub const KEPT: usize = 4;
+}
+
 /// How one checker stands.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -182,8 +201,14 @@ pub struct CheckReport<S, P> {
     /// When its next one is due; `None` while one is under way or it is paused. In the past if it
     /// waits for others to end.
     pub next_run_at: Option<Instant>,
+    /// Whether a probe is under way.
+    pub is_running: bool,
     /// Why the last failed probe failed.
     pub last_failure: Option<Failure>,
+    /// What was seen in a row.
+    pub streak: Streak,
+    /// The last probes that have ended, the oldest first, at most [`PastProbe::KEPT`].
+    pub recent: Vec<PastProbe>,
     /// How long probes took that came to an end by themselves.
     pub latency: Histogram,
     /// How late probes began.

@@ -86,10 +86,11 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         let number = self.next_id;
         let (seed, id) = (random::number(self.seed, number), CheckId(number));
         let known = self.same_probe(&probe, &ask.service);
-        let (changed_at, last_failure, last_success) = known
+        let (changed_at, last_failure, last_success, recent) = known
             .map(|known| {
                 let (failure, success) = (&known.last_failure, &known.last_success);
-                (known.changed_at, failure.clone(), success.clone())
+                let recent = known.recent.clone();
+                (known.changed_at, failure.clone(), success.clone(), recent)
             })
             .unwrap_or_default();
         let checker = match known {
@@ -117,6 +118,7 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             last_run_at: None,
             last_failure,
             last_success,
+            recent,
             latency: Histogram::default(),
             lateness: Histogram::default(),
         };
