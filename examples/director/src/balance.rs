@@ -20,6 +20,7 @@ use vrrp::Role;
 
 use crate::conf::model::{Config, Lvs, VirtualServerName};
 
+mod full_nat;
 mod names;
 mod notice;
 mod orders;
@@ -29,6 +30,7 @@ mod quorums;
 mod selection;
 mod suspension;
 
+pub use full_nat::Translation;
 pub use names::{CheckName, MemberName, NotARealServer, RealServerName};
 pub use notice::Notice;
 pub use orders::{Action, Done, NoWeight, Order, OrderedWeight};

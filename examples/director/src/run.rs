@@ -6,6 +6,9 @@
 //! | `vrrp_thread` | the thread that VRRP has to itself |
 //! | `daemon` | the task that owns the configuration and hears everything |
 //! | `balancing` | the task that keeps virtual servers |
+//! | `means` | what it is carried out with: the kernel, or memory |
+//! | `full_nat` | FULLNAT in step with the table |
+//! | `track_files` | files that are written before they are read |
 //! | `events` | what happens, in the words of the log and as notifications |
 //!
 //! `SIGHUP` reads the file again: an error in it changes nothing, and what is the same in it is not
@@ -27,6 +30,8 @@ use crate::log::chain;
 mod balancing;
 mod daemon;
 mod events;
+mod full_nat;
+mod means;
 mod settings;
 mod track_files;
 mod vrrp_thread;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, num::NonZeroUsize, sync::Arc, time
 use health::{FleetEvent, FleetHandle, Snapshot};
 use ipvs::{
     Change, ChangeOutcome, DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent,
-    ReconcilePolicy, Removal, Shutdown, TableHandle,
+    ReconcilePolicy, Removal, Shutdown, TableHandle, machine::MachineError,
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -21,7 +21,7 @@ use crate::{
         Action, Balancer, CannotCheck, CheckName, Done, NoSuchServer, Notice, Output, Probes,
         Selection,
     },
-    conf::model::{Config, FlushOnStop, VirtualServerName},
+    conf::model::{Config, FlushOnStop},
     control::Client,
     log::chain,
     script::{
@@ -30,7 +30,12 @@ use crate::{
     },
 };
 
-use super::{settings::command, track_files::TrackFiles};
+use super::{
+    full_nat::{FullNatError, Translating},
+    means::Means,
+    settings::command,
+    track_files::TrackFiles,
+};
 
 mod log;
 
@@ -76,11 +81,10 @@ pub(super) enum BalanceError {
     Kernel(#[from] IpvsError),
     #[error("cannot check {0}")]
     Check(#[from] CannotCheck),
-    #[error(
-        "virtual server {0} has lvs_method FULLNAT, which director does not carry out yet: use NAT \
-         with the director as the gateway of the real servers, DR or TUN"
-    )]
-    FullNat(VirtualServerName),
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    #[error(transparent)]
+    FullNat(#[from] FullNatError),
     #[error("the checks contradict each other")]
     Fleet(#[from] health::AskError),
     #[error("load balancing has ended by itself: this is a defect, please report it")]
@@ -93,11 +97,16 @@ impl Balancing {
     /// # Errors
     /// The table cannot be read.
     pub(super) async fn start(
-        backend: Arc<dyn IpvsBackend>,
+        means: Means,
         runner: Arc<dyn Runner>,
         notifier: Notifier,
         flush: bool,
     ) -> Result<Self, BalanceError> {
+        let Means {
+            backend,
+            source_nat,
+            machine,
+        } = means;
         let before = backend.snapshot().await?;
         // `lvs_flush`: whatever is there is taken for our own, so what is not desired goes.
         let owned = match flush {
@@ -117,6 +126,7 @@ impl Balancing {
             table,
             flush_on_stop: None,
             track_files: TrackFiles::default(),
+            translating: Translating::new(source_nat, machine),
             notifier,
         };
         let task = tokio::spawn(task.run(inbox));
@@ -181,6 +191,7 @@ struct Task {
     /// Whether the whole table is emptied at the end, whoever made it.
     flush_on_stop: Option<FlushOnStop>,
     track_files: TrackFiles,
+    translating: Translating,
     changes: Option<broadcast::Receiver<ReconcileEvent>>,
     notifier: Notifier,
 }
@@ -208,10 +219,13 @@ impl Task {
                     }
                 },
                 event = next(&mut self.checks, "the health checks") => self.on_check(event),
-                event = next(&mut self.changes, "the keeping of the table") => match event {
-                    Ok(event) => log::table(&event),
-                    Err(Missed(count)) => warn!("{count} events of the table were missed"),
-                },
+                event = next(&mut self.changes, "the keeping of the table") => {
+                    match event {
+                        Ok(event) => log::table(&event),
+                        Err(Missed(count)) => warn!("{count} events of the table were missed"),
+                    }
+                    self.tidy().await;
+                }
             }
             self.work_off(removal);
         }
@@ -219,16 +233,14 @@ impl Task {
     }
 
     async fn configure(&mut self, config: &Config) -> Result<(), BalanceError> {
-        if let Some(server) = config
-            .virtual_servers
-            .iter()
-            .find(|server| server.has_full_nat())
-        {
-            return Err(BalanceError::FullNat(server.name.clone()));
-        }
         let asks = self.probes.asks(config)?;
         self.track_files.init(&config.track_files).await;
-        self.fleet.configure(asks).await?;
+        // Before the servers are in the table.
+        let translated = self.translating.prepare(config).await?;
+        if let Err(error) = self.fleet.configure(asks).await {
+            self.translating.go_back(translated).await;
+            return Err(error.into());
+        }
         let known = self.fleet.snapshot();
         let known = known.borrow();
         self.balancer
@@ -241,6 +253,15 @@ impl Task {
         let done = self.balancer.act(&act.which, act.action);
         log::act(act, &done);
         done
+    }
+
+    /// After what leaves the table has left it.
+    async fn tidy(&mut self) {
+        if self.translating.is_waiting()
+            && let Ok(snapshot) = self.backend.snapshot().await
+        {
+            self.translating.tidy(&snapshot.table()).await;
+        }
     }
 
     fn on_check(&mut self, event: Result<FleetEvent<CheckName>, Missed>) {
@@ -308,6 +329,7 @@ impl Task {
             table,
             flush_on_stop,
             notifier,
+            translating,
             ..
         } = self;
         fleet.shutdown().await;
@@ -322,6 +344,7 @@ impl Task {
         if timeout(CLEARING, cleared).await.is_err() {
             error!("The table was not cleared within {CLEARING:?}: see `ipvsctl -Ln`");
         }
+        translating.stop().await;
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ipvs::IpvsBackend;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, TrackerState};
@@ -14,6 +13,7 @@ use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, TrackerState};
 use super::Backend;
 use super::balancing::{Act, BalanceError, Balancing};
 use super::events;
+use super::means::Means;
 use super::settings::Settings;
 use super::vrrp_thread::VrrpThread;
 use crate::conf::model::Config;
@@ -149,9 +149,9 @@ impl Daemon {
         let balancing = match self.balancing.take() {
             Some(balancing) => balancing,
             None => {
-                let backend = backend(self.backend).await?;
+                let means = Means::of(self.backend).await?;
                 let runner = Arc::clone(&self.runner) as _;
-                Balancing::start(backend, runner, self.notifier.clone(), config.lvs.flush).await?
+                Balancing::start(means, runner, self.notifier.clone(), config.lvs.flush).await?
             }
         };
         balancing.on_addresses(addresses(&self.known_links));
@@ -347,13 +347,6 @@ impl Daemon {
 fn addresses(links: &Links) -> BTreeSet<IpAddr> {
     let addresses = links.values().flat_map(|link| &link.addresses);
     addresses.map(|of_link| of_link.address).collect()
-}
-
-async fn backend(backend: Backend) -> Result<Arc<dyn IpvsBackend>, BalanceError> {
-    Ok(match backend {
-        Backend::Kernel => Arc::new(ipvs::netlink::Kernel::connect().await?),
-        Backend::Memory => Arc::new(ipvs::fake::Kernel::new()),
-    })
 }
 
 /// The VRRP thread has ended by itself.

@@ -42,9 +42,21 @@ async fn balancing(kernel: &Kernel, flush: bool) -> Balancing {
 }
 
 async fn with_runner(kernel: &Kernel, flush: bool, runner: Arc<dyn Runner>) -> Balancing {
+    started(means(kernel), flush, runner).await
+}
+
+/// What is there beside a kernel.
+fn means(kernel: &Kernel) -> Means {
+    Means {
+        backend: Arc::new(kernel.clone()),
+        source_nat: Arc::new(ipvs::fake::SourceNat::new()),
+        machine: Arc::new(ipvs::fake::Machine::new()),
+    }
+}
+
+async fn started(means: Means, flush: bool, runner: Arc<dyn Runner>) -> Balancing {
     let notifier = Notifier::start(Arc::clone(&runner), Limits::default());
-    let backend = Arc::new(kernel.clone());
-    let started = Balancing::start(backend, runner, notifier, flush).await;
+    let started = Balancing::start(means, runner, notifier, flush).await;
     started.unwrap()
 }
 
@@ -82,22 +94,6 @@ async fn lvs_flush_removes_what_others_left_and_at_the_end_if_it_is_asked_to() {
     flushing.configure(&config(&text)).await.unwrap();
     flushing.shutdown().await;
     assert_eq!(services(&kernel).await, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_cannot_be_carried_out_is_refused_and_all_goes_on() {
-    let kernel = kernel();
-    let balancing = balancing(&kernel, false).await;
-    balancing.configure(&config(&server("NAT"))).await.unwrap();
-    let refused = balancing.configure(&config(&server("FULLNAT"))).await;
-    let error = refused.unwrap_err().to_string();
-    assert!(
-        error.contains("10.1.0.100 80") && error.contains("FULLNAT"),
-        "{error}"
-    );
-    settle().await;
-    assert_eq!(services(&kernel).await, 2);
-    balancing.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,3 +268,5 @@ async fn a_forced_check_looks_now() {
     assert_eq!(runner.started().len(), 1);
     balancing.shutdown().await;
 }
+
+mod full_nat;
