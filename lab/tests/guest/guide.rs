@@ -19,6 +19,7 @@ macro_rules! chapters {
 }
 
 chapters! {
+    two_directors: "two-directors.md",
     nat: "nat.md",
 }
 
