@@ -19,8 +19,12 @@ macro_rules! chapters {
 }
 
 chapters! {
-    two_directors: "two-directors.md",
+    direct_routing: "direct-routing.md",
     nat: "nat.md",
+    persistence: "persistence.md",
+    save_and_restore: "save-and-restore.md",
+    tunnel: "tunnel.md",
+    two_directors: "two-directors.md",
 }
 
 #[test]
