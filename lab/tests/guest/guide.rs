@@ -23,6 +23,7 @@ chapters! {
     nat: "nat.md",
     persistence: "persistence.md",
     save_and_restore: "save-and-restore.md",
+    schedulers: "schedulers.md",
     tunnel: "tunnel.md",
     two_directors: "two-directors.md",
 }
