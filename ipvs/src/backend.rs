@@ -144,9 +144,28 @@ pub enum RefusalReason {
     /// ENOPROTOOPT and EOPNOTSUPP.
     #[error("the kernel does not know how, it is too old or built without it")]
     Unsupported,
+    /// A data plane in user space does not do what the kernel does.
+    #[error("the user-space data plane {0}")]
+    NotInUserspace(&'static str),
+    /// A data plane in user space cannot listen on the address of the service, for the error told.
+    #[error("cannot listen there: {}{}", io::Error::from_raw_os_error(*.0), listening(*.0))]
+    CannotListen(i32),
     /// Any other.
     #[error("{}", io::Error::from_raw_os_error(*.0))]
     Other(i32),
+}
+
+/// What to do if listening fails.
+const fn listening(number: i32) -> &'static str {
+    match number {
+        errno::EACCES => {
+            "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE, give it \
+             or lower the sysctl"
+        }
+        errno::EADDRINUSE => "; another program listens there, stop it (ss -ltnup tells which)",
+        errno::EMFILE => "; the process has too many open files, raise its limit (ulimit -n)",
+        _ => "",
+    }
 }
 
 /// Numbers of errors on Linux that IPVS answers with.
@@ -155,13 +174,16 @@ pub(crate) mod errno {
     pub(crate) const ENOENT: i32 = 2;
     pub(crate) const ESRCH: i32 = 3;
     pub(crate) const ENOMEM: i32 = 12;
+    pub(crate) const EACCES: i32 = 13;
     pub(crate) const EEXIST: i32 = 17;
     pub(crate) const ENODEV: i32 = 19;
     pub(crate) const EINVAL: i32 = 22;
+    pub(crate) const EMFILE: i32 = 24;
     pub(crate) const ERANGE: i32 = 34;
     pub(crate) const ENOPROTOOPT: i32 = 92;
     pub(crate) const EOPNOTSUPP: i32 = 95;
     pub(crate) const EAFNOSUPPORT: i32 = 97;
+    pub(crate) const EADDRINUSE: i32 = 98;
 }
 
 impl Refusal {

@@ -89,6 +89,7 @@
 //! | real servers that know no way back through the director? | [`FullNat`], [`SourceNat`] |
 //! | ipvsadm's lists and saved tables? | module [`text`] |
 //! | the kernel's own table? | module [`netlink`] |
+//! | a load balancer without IPVS, without root? | module [`userspace`] |
 //! | the bytes on its socket? | module [`wire`] |
 //! | who is connected to whom? | [`Connections`], [`Connection`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
@@ -117,6 +118,7 @@
 //! | `machine` | yes | [`machine::Linux`], [`Nft`], [`Iptables`]: the machine that the program runs on |
 //! | `netlink` | yes | [`netlink::Kernel`]: the kernel's own table |
 //! | `mock` | no | `MockIpvsBackend`, `MockMachine` and `MockSourceNat`, made by mockall |
+//! | `userspace` | yes | [`userspace::UserspaceBackend`]: a data plane of this process |
 //! | `proptest` | no | module `strategy`: arbitrary values of the crate's types |
 //!
 //! # Sources
@@ -124,7 +126,10 @@
 //! What Linux 6.1 and 6.12 and ipvsadm 1.31 do: the messages between them and ipvsadm's output are
 //! recorded in the tests of this crate.
 
-#![cfg_attr(not(feature = "netlink"), forbid(unsafe_code))]
+#![cfg_attr(
+    not(any(feature = "netlink", feature = "userspace")),
+    forbid(unsafe_code)
+)]
 
 mod address;
 mod backend;
@@ -153,8 +158,12 @@ mod service;
 mod snapshot;
 #[cfg(feature = "proptest")]
 pub mod strategy;
+#[cfg(any(feature = "netlink", feature = "userspace"))]
+mod sys;
 mod table;
 pub mod text;
+#[cfg(feature = "userspace")]
+pub mod userspace;
 pub mod wire;
 
 pub use address::{Endpoint, EndpointError, Family, Protocol, ServiceKey};

@@ -115,6 +115,8 @@ name! {
 impl SchedulerName {
     /// `wlc`, which ipvsadm takes where none is named.
     pub const WLC: Self = Self(Short::ascii(b"wlc"));
+    /// Round robin.
+    pub const RR: Self = Self(Short::ascii(b"rr"));
     /// `sh`, whose flags have names of their own.
     pub const SH: Self = Self(Short::ascii(b"sh"));
     /// `mh`, whose flags have names of their own.

@@ -67,7 +67,6 @@ mod family;
 mod frame;
 mod link;
 mod socket;
-mod sys;
 mod worker;
 
 use self::{

@@ -14,7 +14,10 @@
 //! | the same, where the socket says that it is a new one (TCP) | [`Plane::begin`]: what was known of the same flow is forgotten |
 //! | what follows a datagram | [`Plane::connect`] again: it finds the connection and prolongs it |
 //! | a handshake is over, an end sends no more, an end broke off | [`Plane::send`] with the [`Step`] |
-//! | it is over, no row shall stay | [`Plane::forget`] |
+//! | it is over, no row shall stay | `Plane::forget` |
+//! | bytes went through | `Plane::passed`, now and then: they count, and the connection is prolonged to the last of them |
+//! | the destination cannot be reached | `Plane::reroute`, to another one |
+//! | two seconds passed | `Plane::estimate`: the rates |
 //! | some time passed | [`Plane::poll_timeout`] tells until when nothing happens, then [`Plane::handle_timeout`]; late and early calls change no decision |
 //! | after each of them | [`Plane::poll_output`] until `None`: the connections that were forgotten because their time is over, or another took their place. Whatever belongs to them is to be closed |
 //!
@@ -23,8 +26,12 @@
 //! the kernel drops them; [`Plane::route`] tells where it was.
 
 mod apply;
+#[cfg(feature = "userspace")]
+mod carry;
 mod flow;
 mod flows;
+#[cfg(feature = "userspace")]
+mod rates;
 
 use std::{
     collections::BTreeSet,
@@ -32,6 +39,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "userspace")]
+pub(crate) use carry::Passed;
 pub use flow::{Dropped, Flow};
 pub(crate) use flows::{FlowId, Route, Step};
 
@@ -56,6 +65,8 @@ pub(crate) struct Plane {
     pub(crate) schedulers: BTreeSet<SchedulerName>,
     trash: Vec<Trashed>,
     flows: Flows,
+    #[cfg(feature = "userspace")]
+    rates: rates::Rates,
 }
 
 /// A destination that was removed.
@@ -84,6 +95,8 @@ impl Plane {
             schedulers: schedulers.collect(),
             trash: Vec::new(),
             flows: Flows::default(),
+            #[cfg(feature = "userspace")]
+            rates: rates::Rates::default(),
         }
     }
 

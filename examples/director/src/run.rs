@@ -62,6 +62,8 @@ pub enum Backend {
     /// The kernel's IPVS.
     #[default]
     Kernel,
+    /// This process itself, which needs neither IPVS nor root: TCP alone.
+    Userspace,
     /// A table in memory, which nothing goes through: to try a configuration.
     Memory,
 }

@@ -383,5 +383,8 @@ fn number_of(reason: &RefusalReason) -> i32 {
         RefusalReason::OutOfMemory => errno::ENOMEM,
         RefusalReason::Unsupported => errno::EOPNOTSUPP,
         RefusalReason::Other(number) => *number,
+        RefusalReason::NotInUserspace(_) | RefusalReason::CannotListen(_) => {
+            unreachable!("no kernel says so")
+        }
     }
 }

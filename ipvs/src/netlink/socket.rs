@@ -8,7 +8,7 @@ use neli::{
     utils::Groups,
 };
 
-use super::sys;
+use crate::sys::netlink as sys;
 
 /// For how long an answer is waited for. The kernel answers within the system call that asks, so
 /// what is not there soon never comes.

@@ -97,8 +97,18 @@ impl Plane {
                 let place = self.running.daemons.iter().position(|it| it.role == role);
                 self.running.daemons.remove(place.ok_or(errno::ESRCH)?);
             }
-            Change::Zero(Some(service)) => zero(self.service(service)?),
-            Change::Zero(None) => self.running.services.iter_mut().for_each(zero),
+            Change::Zero(Some(service)) => {
+                zero(self.service(service)?);
+                #[cfg(feature = "userspace")]
+                self.rates.zero(&service);
+            }
+            Change::Zero(None) => {
+                for service in &mut self.running.services {
+                    zero(service);
+                    #[cfg(feature = "userspace")]
+                    self.rates.zero(&service.key);
+                }
+            }
             Change::Flush => {
                 for service in std::mem::take(&mut self.running.services) {
                     self.flows.remove_service(service.key, now);

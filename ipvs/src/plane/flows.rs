@@ -1,6 +1,8 @@
 //! Connections, scheduled by crate `sched` as Linux schedules, and remembered as Linux remembers.
 
 mod phase;
+#[cfg(feature = "userspace")]
+mod reroute;
 mod services;
 mod slots;
 
@@ -35,6 +37,8 @@ pub(super) struct Flows {
     deadlines: BinaryHeap<Reverse<(Instant, FlowId)>>,
     /// Those that were forgotten and not told of yet.
     forgotten: VecDeque<FlowId>,
+    /// Whether answers pass here whatever the forwarding method.
+    pub(super) carries_answers: bool,
     /// Where the sequence of random numbers is.
     random: u64,
 }
@@ -109,11 +113,13 @@ impl Flows {
         let destination = at_port(listed, flow.to.port);
         let id = pick.connection.map(|counted| {
             let settings = state.destination(&listed).map(|it| it.settings);
+            let forwarding = settings.unwrap_or_default().forwarding;
+            let sees_both_ends = self.carries_answers || forwarding == Forwarding::Masquerade;
             let entry = Entry {
                 flow,
                 service,
                 destination,
-                sees_both_ends: settings.unwrap_or_default().forwarding == Forwarding::Masquerade,
+                sees_both_ends,
                 is_persistent,
                 counted,
                 phase: Phase::first(flow.protocol),
@@ -160,14 +166,21 @@ impl Flows {
         timeouts: Timeouts,
         now: Instant,
     ) -> Result<(), Dropped> {
-        let is_listed = self.is_listed(id);
-        let Some(entry) = self.slots.get_mut(id) else {
-            return Ok(());
-        };
-        if !is_listed {
+        if let Some(entry) = self.slots.get(id)
+            && !self.is_listed(entry)
+        {
             let destination = entry.destination;
             return Err(Dropped::Removed { destination });
         }
+        self.prolong(id, step, timeouts, now);
+        Ok(())
+    }
+
+    /// The same, be the destination in the table or not.
+    pub(super) fn prolong(&mut self, id: FlowId, step: Step, timeouts: Timeouts, now: Instant) {
+        let Some(entry) = self.slots.get_mut(id) else {
+            return;
+        };
         let protocol = entry.flow.protocol;
         entry.phase = entry.phase.after(step, protocol, entry.sees_both_ends);
         if let Some(balanced) = self.services.get_mut(&entry.service) {
@@ -180,7 +193,6 @@ impl Flows {
             entry.look_at = entry.expires_at;
             self.deadlines.push(Reverse((entry.look_at, id)));
         }
-        Ok(())
     }
 
     /// A connection as it is listed.
@@ -297,14 +309,11 @@ impl Flows {
     }
 
     /// Whether the destination of a connection is in the table.
-    fn is_listed(&self, id: FlowId) -> bool {
-        let entry = self.slots.get(id);
-        entry.is_some_and(|entry| {
-            let balanced = self.services.get(&entry.service);
-            let servers = balanced.map(|it| it.scheduler.servers());
-            let server = servers.and_then(|it| it.get(entry.counted.server()));
-            server.is_some_and(sched::Server::is_listed)
-        })
+    fn is_listed(&self, entry: &Entry) -> bool {
+        let balanced = self.services.get(&entry.service);
+        let servers = balanced.map(|it| it.scheduler.servers());
+        let server = servers.and_then(|it| it.get(entry.counted.server()));
+        server.is_some_and(sched::Server::is_listed)
     }
 
     /// The same numbers for every table: what happened can happen again.

@@ -79,6 +79,8 @@ pub(super) struct Act {
 pub(super) enum BalanceError {
     #[error(transparent)]
     Kernel(#[from] IpvsError),
+    #[error("cannot start the user-space data plane: its threads need descriptors and memory")]
+    Userspace(#[source] std::io::Error),
     #[error("cannot check {0}")]
     Check(#[from] CannotCheck),
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What load balancing is carried out with: the kernel's parts, or those in memory.
+//! What load balancing is carried out with: the kernel's parts, this process, or those in memory.
 
 use std::{fmt, sync::Arc};
 
@@ -7,6 +7,7 @@ use ipvs::{
     FullNat, Iptables, IpvsBackend, Nft, SourceNat, SourceNatError, fake,
     machine::{Linux, Machine},
     netlink,
+    userspace::{Config, UserspaceBackend},
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info};
@@ -31,13 +32,22 @@ impl fmt::Debug for Means {
 
 impl Means {
     /// # Errors
-    /// The kernel has no IPVS, or this process may not ask the kernel.
+    /// The kernel has no IPVS, or this process may not ask the kernel; or it has no threads.
     pub(super) async fn of(backend: Backend) -> Result<Self, BalanceError> {
         Ok(match backend {
             Backend::Kernel => Self {
                 backend: Arc::new(netlink::Kernel::connect().await?),
                 source_nat: Arc::new(FirstThatWorks::new(vec![Arc::new(Nft), Arc::new(Iptables)])),
                 machine: Arc::new(Linux::open()?),
+            },
+            Backend::Userspace => Self {
+                backend: Arc::new(
+                    UserspaceBackend::start(Config::default()).map_err(BalanceError::Userspace)?,
+                ),
+                // Real servers see this machine's address anyway, and nothing is forwarded by the
+                // kernel: there is nothing to set up.
+                source_nat: Arc::new(fake::SourceNat::new()),
+                machine: Arc::new(fake::Machine::new()),
             },
             Backend::Memory => Self {
                 backend: Arc::new(fake::Kernel::new()),

@@ -1,7 +1,5 @@
 //! The few things about a netlink socket that neli lacks.
 
-#![expect(unsafe_code, reason = "system calls; every block says why it is sound")]
-
 use std::{
     io,
     os::fd::{AsRawFd as _, RawFd},
@@ -11,8 +9,10 @@ use std::{
 use libc::{c_int, c_void, socklen_t};
 use neli::socket::NlSocket;
 
+use super::result;
+
 /// Has the socket take messages from the kernel alone: nobody else can then pretend to be it.
-pub(super) fn connect_to_kernel(socket: &NlSocket) -> io::Result<()> {
+pub(crate) fn connect_to_kernel(socket: &NlSocket) -> io::Result<()> {
     #[expect(clippy::cast_possible_truncation, reason = "it is 16")]
     const FAMILY: libc::sa_family_t = libc::AF_NETLINK as libc::sa_family_t;
     // SAFETY: `sockaddr_nl` is of integers alone, for which zeroes are a value.
@@ -32,12 +32,12 @@ pub(super) fn connect_to_kernel(socket: &NlSocket) -> io::Result<()> {
 
 /// Has errors come without the request that they are about, which the receive buffer has no room
 /// for.
-pub(super) fn leave_requests_out_of_errors(socket: &NlSocket) -> io::Result<()> {
+pub(crate) fn leave_requests_out_of_errors(socket: &NlSocket) -> io::Result<()> {
     set(socket, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &1)
 }
 
 /// Sets for how long receiving waits, in whole seconds.
-pub(super) fn set_receive_timeout(socket: &NlSocket, timeout: Duration) -> io::Result<()> {
+pub(crate) fn set_receive_timeout(socket: &NlSocket, timeout: Duration) -> io::Result<()> {
     let seconds = timeout.as_secs().try_into();
     let timeout = libc::timeval {
         tv_sec: seconds.map_err(io::Error::other)?,
@@ -67,13 +67,6 @@ fn set<T: OptionValue>(socket: &NlSocket, level: c_int, name: c_int, value: &T) 
 trait OptionValue {}
 impl OptionValue for c_int {}
 impl OptionValue for libc::timeval {}
-
-fn result(status: c_int) -> io::Result<()> {
-    match status {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
 
 #[expect(clippy::cast_possible_truncation, reason = "of types of a few bytes")]
 const fn length_of<T>() -> socklen_t {

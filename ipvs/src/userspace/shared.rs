@@ -1,0 +1,238 @@
+//! What the shards of a data plane share.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::task::AbortHandle;
+
+use super::{
+    config::{Config, Limits, ProxyProtocol},
+    pipes::Pipes,
+    tally::Counting,
+};
+use crate::{
+    Endpoint, ServiceKey, Traffic,
+    plane::{Flow, FlowId, Passed, Plane, Route, Step},
+};
+
+/// What the shards of a data plane share. The lock of the core is held for a lookup at a time, when
+/// a connection begins and ends; what passes meanwhile is entered in the ledger of its shard, which
+/// nobody else wants.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) limits: Limits,
+    pub(super) counting: Counting,
+    pub(super) pipes: Pipes,
+    core: Mutex<Core>,
+    ledgers: Box<[Ledger]>,
+}
+
+/// The table with its connections, and who carries them.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) plane: Plane,
+    /// What stops the task of a connection.
+    tasks: BTreeMap<FlowId, AbortHandle>,
+    /// Of services, and of single destinations.
+    proxy: BTreeMap<(ServiceKey, Option<Endpoint>), ProxyProtocol>,
+}
+
+/// What passed on a shard since it was last entered in the core.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<BTreeMap<FlowId, Passed>>);
+
+/// The number of a shard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShardId(pub(super) usize);
+
+/// Where a connection goes, and what its server is to be told first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    pub(super) route: Route,
+    pub(super) proxy: Option<ProxyProtocol>,
+}
+
+/// Why a connection gets nowhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turned {
+    OverLimit,
+    NoDestination,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config, limits: Limits) -> Self {
+        let ledgers = (0..config.shards.get()).map(|_| Ledger::default());
+        let core = Core {
+            plane: Plane::carrying(),
+            tasks: BTreeMap::new(),
+            proxy: BTreeMap::new(),
+        };
+        Self {
+            ledgers: ledgers.collect(),
+            core: Mutex::new(core),
+            counting: Counting::default(),
+            pipes: Pipes::new(limits.pipes, config.shards.get()),
+            config,
+            limits,
+        }
+    }
+
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+
+    /// Notes what passed through a connection, for when the core is asked.
+    pub(super) fn note(&self, shard: ShardId, id: FlowId, passed: Passed) {
+        if let Some(ledger) = self.ledgers.get(shard.0) {
+            let mut rows = lock(&ledger.0);
+            match rows.get_mut(&id) {
+                Some(row) => merge(row, passed),
+                None => drop(rows.insert(id, passed)),
+            }
+        }
+    }
+
+    /// The core, with all that passed entered.
+    pub(super) fn settled(&self) -> MutexGuard<'_, Core> {
+        let ledgers = self.ledgers.iter();
+        let rows: Vec<_> = ledgers.map(|it| mem::take(&mut *lock(&it.0))).collect();
+        let mut core = self.core();
+        for (id, passed) in rows.into_iter().flatten() {
+            core.plane.passed(id, passed);
+        }
+        core
+    }
+
+    /// Forgets a connection that is over.
+    pub(super) fn end(&self, shard: ShardId, id: FlowId, now: Instant) {
+        let ledger = self.ledgers.get(shard.0);
+        let row = ledger.and_then(|it| lock(&it.0).remove(&id));
+        let mut core = self.core();
+        if let Some(passed) = row {
+            core.plane.passed(id, passed);
+        }
+        core.plane.forget(id, now);
+        let task = core.tasks.remove(&id);
+        drop(core);
+        drop(task);
+    }
+
+    /// Does what is due, and stops the tasks of connections whose time is over.
+    pub(super) fn handle_timeout(&self, now: Instant) {
+        let mut core = self.settled();
+        core.plane.handle_timeout(now);
+        core.plane.estimate(now);
+        let expired = core.take_forgotten();
+        drop(core);
+        for task in expired {
+            self.counting.expired.up();
+            task.abort();
+        }
+    }
+}
+
+impl Core {
+    /// Schedules a new connection. `spawn` makes its task.
+    pub(super) fn admit(
+        &mut self,
+        flow: Flow,
+        limits: Limits,
+        now: Instant,
+        spawn: impl FnOnce(FlowId, Target) -> AbortHandle,
+    ) -> Result<(), Turned> {
+        if self.tasks.len() >= limits.connections {
+            return Err(Turned::OverLimit);
+        }
+        let service = ServiceKey::Address {
+            protocol: flow.protocol,
+            endpoint: flow.to,
+        };
+        if self.plane.connections_of(&service) >= limits.connections_of_service {
+            return Err(Turned::OverLimit);
+        }
+        let route = self
+            .plane
+            .begin(flow, None, now)
+            .map_err(|_| Turned::NoDestination)?;
+        // Only datagrams may be without.
+        if let Some(id) = route.id {
+            let target = self.target(route);
+            self.tasks.insert(id, spawn(id, target));
+        }
+        Ok(())
+    }
+
+    /// Another server for a connection.
+    pub(super) fn reroute(
+        &mut self,
+        id: FlowId,
+        tried: &[Endpoint],
+        now: Instant,
+    ) -> Option<Target> {
+        let route = self.plane.reroute(id, tried, now)?;
+        Some(self.target(route))
+    }
+
+    fn target(&self, route: Route) -> Target {
+        let own = self.proxy.get(&(route.service, Some(route.listed)));
+        let proxy = own.or_else(|| self.proxy.get(&(route.service, None)));
+        Target {
+            route,
+            proxy: proxy.copied(),
+        }
+    }
+
+    pub(super) fn set_proxy_protocol(
+        &mut self,
+        service: ServiceKey,
+        destination: Option<Endpoint>,
+        version: Option<ProxyProtocol>,
+    ) {
+        match version {
+            Some(version) => self.proxy.insert((service, destination), version),
+            None => self.proxy.remove(&(service, destination)),
+        };
+    }
+
+    /// The tasks of connections that were forgotten.
+    pub(super) fn take_forgotten(&mut self) -> Vec<AbortHandle> {
+        let mut tasks = Vec::new();
+        while let Some(id) = self.plane.poll_output() {
+            tasks.extend(self.tasks.remove(&id));
+        }
+        tasks
+    }
+
+    /// How many connections are carried.
+    pub(super) fn carried(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+fn merge(row: &mut Passed, more: Passed) {
+    let Traffic {
+        packets_in,
+        packets_out,
+        bytes_in,
+        bytes_out,
+        ..
+    } = more.traffic;
+    row.traffic.packets_in += packets_in;
+    row.traffic.packets_out += packets_out;
+    row.traffic.bytes_in += bytes_in;
+    row.traffic.bytes_out += bytes_out;
+    if more.step != Step::Data {
+        row.step = more.step;
+    }
+    row.at = more.at;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is under the lock is whole between any two statements that can panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,9 @@
+//! A data plane of this process between real sockets on loopback addresses.
+#![cfg(feature = "userspace")]
+
+mod balancing;
+mod changes;
+mod limits;
+mod rig;
+mod streams;
+mod telling;
