@@ -29,6 +29,7 @@ mod probes;
 mod quorums;
 mod selection;
 mod suspension;
+mod view;
 
 pub use full_nat::Translation;
 pub use names::{CheckName, MemberName, NotARealServer, RealServerName};
@@ -36,6 +37,7 @@ pub use notice::Notice;
 pub use orders::{Action, Done, NoWeight, Order, OrderedWeight};
 pub use probes::{CannotCheck, Probes};
 pub use selection::{NoSuchServer, Selection, is_called};
+pub use view::{MemberView, PoolView};
 
 use pool::Pool;
 use suspension::Suspension;
@@ -119,10 +121,14 @@ impl Balancer {
             .collect();
         for virtual_server in &config.virtual_servers {
             let earlier = before.remove(&virtual_server.name);
-            let mut pool = Pool::new(virtual_server.clone(), earlier.as_ref(), |server| {
-                let ordered = orders.remove(server).or_else(|| kept.remove(server));
-                ordered.unwrap_or_default()
-            });
+            let mut pool = Pool::new(
+                Arc::new(virtual_server.clone()),
+                earlier.as_ref(),
+                |server| {
+                    let ordered = orders.remove(server).or_else(|| kept.remove(server));
+                    ordered.unwrap_or_default()
+                },
+            );
             pool.take(&standing);
             self.outputs.extend(pool.judge().map(Output::Notice));
             self.pools.push(pool);
@@ -251,6 +257,14 @@ impl Balancer {
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Its virtual servers as they stand, in the order of the file.
+    pub fn pools(&self) -> impl Iterator<Item = PoolView> {
+        let suspended = |pool: &Pool| self.suspension.suspends(pool.config());
+        self.pools
+            .iter()
+            .map(move |pool| pool.view(suspended(pool)))
     }
 
     /// The table that shall be.

@@ -28,6 +28,7 @@ enum Command {
     RealServer(real_server::RealServerCommand),
     Run(run::Run),
     Status(ask::ShowStatus),
+    Why(ask::ShowWhy),
     /// Gives real servers no new connections; those they have go on. Until `undrain`.
     ///
     /// What is ordered outlives a reload, and ends with the daemon.
@@ -54,6 +55,7 @@ pub(crate) fn run() -> ExitCode {
         Command::RealServer(command) => command.run(),
         Command::Run(run) => run.run(),
         Command::Status(status) => status.run(),
+        Command::Why(why) => why.run(),
         Command::Drain(servers) => servers.act(Action::Drain),
         Command::Undrain(servers) => servers.act(Action::Undrain),
         Command::Weight(weight) => weight.run(),

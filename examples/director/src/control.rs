@@ -47,6 +47,11 @@ pub enum Ask {
     Reload,
     /// Leave gracefully.
     Stop,
+    /// Why an instance, a virtual server or a real server is as it is: [`status::Why`].
+    Why {
+        /// What it is called.
+        name: String,
+    },
     /// Do something with real servers.
     Server {
         /// With which.
@@ -98,14 +103,11 @@ impl Reply {
         drop(self.0.send(result.map(Value::String)));
     }
 
-    pub(crate) fn status(self, status: Option<vrrp::NodeStatus>) {
-        let result = status
-            .ok_or_else(|| String::from("VRRP has ended"))
-            .and_then(|status| {
-                serde_json::to_value(status::Status::from(&status))
-                    .map_err(|error| error.to_string())
-            });
-        drop(self.0.send(result));
+    pub(crate) fn value<T: Serialize>(self, result: Result<T, String>) {
+        let value =
+            result.and_then(|told| serde_json::to_value(told).map_err(|error| error.to_string()));
+        // The client may have gone.
+        drop(self.0.send(value));
     }
 }
 
@@ -239,7 +241,8 @@ async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Resu
         let answer = match serde_json::from_slice(&line) {
             Ok(Question { request }) => ask_daemon(request, client, requests).await,
             Err(error) => Err(format!(
-                "not a request: {error}; expected {{\"request\":\"status\"}} or reload, stop, server"
+                "not a request: {error}; expected {{\"request\":\"status\"}} or reload, \
+                 stop, why, server"
             )),
         };
         let answer = match answer {

@@ -9,6 +9,7 @@
 //! | `means` | what it is carried out with: the kernel, or memory |
 //! | `full_nat` | FULLNAT in step with the table |
 //! | `track_files` | files that are written before they are read |
+//! | `look` | what is known of everything at one moment, for who asks |
 //! | `events` | what happens, in the words of the log and as notifications |
 //!
 //! `SIGHUP` reads the file again: an error in it changes nothing, and what is the same in it is not
@@ -20,17 +21,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::conf::{self, Environment, render};
-use crate::control::{self, Ask, Control};
+use crate::control::{self, Ask, Control, Reply};
 use crate::log::chain;
 
 mod balancing;
 mod daemon;
 mod events;
 mod full_nat;
+mod look;
 mod means;
 mod settings;
 mod track_files;
@@ -38,6 +41,7 @@ mod vrrp_thread;
 
 use balancing::Act;
 use daemon::Daemon;
+use look::Look;
 use settings::Settings;
 use vrrp_thread::VrrpThread;
 
@@ -158,7 +162,12 @@ async fn serve(
             request = control::next(control.as_mut()) => {
                 let control::Request { ask, client, reply } = request;
                 match ask {
-                    Ask::Status => reply.status(daemon.status().await),
+                    Ask::Status => {
+                        answer(reply, daemon.look().await, |look| async { Ok(look.status().await) });
+                    }
+                    Ask::Why { name } => {
+                        answer(reply, daemon.look().await, |look| async move { look.why(&name).await });
+                    }
                     Ask::Server { which, action } => {
                         reply.text(daemon.act(Act { which, action, client }).await);
                     }
@@ -179,6 +188,20 @@ async fn serve(
     daemon.shutdown().await;
     info!("Stopped");
     Ok(())
+}
+
+/// Answers once the kernel has told its part, which the daemon does not wait for.
+fn answer<T, F>(reply: Reply, look: Option<Look>, telling: impl FnOnce(Look) -> F + Send + 'static)
+where
+    T: Serialize,
+    F: Future<Output = Result<T, String>> + Send,
+{
+    tokio::spawn(async move {
+        reply.value(match look {
+            Some(look) => telling(look).await,
+            None => Err(String::from("VRRP has ended")),
+        });
+    });
 }
 
 async fn stop(signals: &mut [Signal; 2]) -> &'static str {

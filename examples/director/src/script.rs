@@ -21,7 +21,7 @@
 
 pub mod check;
 pub mod checks;
-mod clock;
+pub(crate) mod clock;
 pub mod command;
 #[cfg(test)]
 pub(crate) mod fake;

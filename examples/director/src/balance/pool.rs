@@ -1,5 +1,7 @@
 //! One virtual server: which of its real servers are used.
 
+use std::sync::Arc;
+
 use health::{
     AskedWeight, Decision, Health, Place, PoolConfig, QuorumChange, Server, Standing,
     all_must_pass, dynamic_weight,
@@ -7,7 +9,8 @@ use health::{
 use ipvs::{Table, Weight};
 
 use super::{
-    Action, CheckName, Done, MemberName, Notice, Order, RealServerName, Selection,
+    Action, CheckName, Done, MemberName, MemberView, Notice, Order, PoolView, RealServerName,
+    Selection,
     quorums::{Quorums, Servers},
 };
 use crate::conf::model::{Destination, RealServer, VirtualServer};
@@ -15,7 +18,7 @@ use crate::conf::model::{Destination, RealServer, VirtualServer};
 /// One virtual server and what is known of its real servers.
 #[derive(Debug)]
 pub(super) struct Pool {
-    config: VirtualServer,
+    config: Arc<VirtualServer>,
     members: Vec<Member>,
     quorums: Quorums,
     decision: Option<Decision>,
@@ -36,7 +39,7 @@ impl Pool {
     /// A virtual server as it begins, or goes on with what an earlier one of its name knows.
     /// What is ordered for its real servers says `ordered`.
     pub(super) fn new(
-        config: VirtualServer,
+        config: Arc<VirtualServer>,
         earlier: Option<&Self>,
         mut ordered: impl FnMut(&MemberName) -> Order,
     ) -> Self {
@@ -68,7 +71,7 @@ impl Pool {
         }
     }
 
-    pub(super) const fn config(&self) -> &VirtualServer {
+    pub(super) fn config(&self) -> &VirtualServer {
         &self.config
     }
 
@@ -215,6 +218,28 @@ impl Pool {
             .copied()
             .chain(sorry_server)
             .collect()
+    }
+
+    /// How it stands.
+    pub(super) fn view(&self, is_suspended: bool) -> PoolView {
+        let servers = self.servers();
+        let places = self.places();
+        let members = self.members.iter().zip(&servers.unordered).zip(&places);
+        PoolView {
+            config: Arc::clone(&self.config),
+            has_quorum: self.quorums.is_up(),
+            alive: servers.alive(),
+            sorry_server: places.last().copied().unwrap_or(Place::Absent),
+            members: members
+                .map(|((member, server), place)| MemberView {
+                    health: server.health,
+                    weight: server.weight,
+                    order: member.order,
+                    place: *place,
+                })
+                .collect(),
+            is_suspended,
+        }
     }
 
     /// Adds its services to a table, each with those who are used.

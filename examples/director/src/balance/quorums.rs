@@ -77,6 +77,13 @@ pub(super) struct Servers {
     pub(super) ordered: Option<Vec<Server>>,
 }
 
+impl Servers {
+    /// The weight of those that are up, as they are.
+    pub(super) fn alive(&self) -> u64 {
+        alive(self.ordered.as_deref().unwrap_or(&self.unordered))
+    }
+}
+
 fn alive(servers: &[Server]) -> u64 {
     let alive = servers.iter().filter(|server| server.health == Health::Up);
     alive.map(|server| u64::from(server.weight)).sum()

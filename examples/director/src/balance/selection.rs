@@ -29,7 +29,7 @@ impl Selection {
     }
 
     /// Whether that server of that virtual server is meant.
-    pub(super) fn means_server(&self, of: &VirtualServer, server: &RealServer) -> bool {
+    pub(crate) fn means_server(&self, of: &VirtualServer, server: &RealServer) -> bool {
         let RealServerName { address, port } = self.real_server;
         let has_port = |port: u16| {
             let mut services = of.services.iter();
@@ -85,7 +85,10 @@ fn is_endpoint(endpoint: &Endpoint, word: &str) -> bool {
 /// What an operator's words mean nothing of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {wanted}; there {}", list(.there))]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "what was meant and what there is"
+)]
 pub struct NoSuchServer {
     /// What was meant.
     pub wanted: String,

@@ -41,7 +41,7 @@ impl Suspension {
     }
 
     /// One address is enough to be checked, as with keepalived.
-    fn suspends(&self, server: &VirtualServer) -> bool {
+    pub(super) fn suspends(&self, server: &VirtualServer) -> bool {
         let is_here = |service: &ServiceKey| match service {
             ServiceKey::Address { endpoint, .. } => self.held.contains(&endpoint.address),
             // The reader of the file leaves none.

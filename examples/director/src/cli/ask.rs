@@ -1,11 +1,16 @@
-//! `director status`, `reload` and `stop`: what a running daemon is asked.
+//! `director status`, `why`, `reload` and `stop`: what a running daemon is asked.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use director::control::{Ask, DEFAULT_PATH, client, status::Status};
+use director::control::{
+    Ask, DEFAULT_PATH, client,
+    status::{Status, Why},
+};
 use director::log::chain;
+use serde::de::DeserializeOwned;
 
 /// Where the daemon answers.
 #[derive(Debug, clap::Args)]
@@ -35,16 +40,39 @@ enum Format {
 
 impl ShowStatus {
     pub(super) fn run(self) -> ExitCode {
-        report(
-            client::ask(&self.socket.control, Ask::Status).map(|answer| match self.format {
-                Format::Json => format!("{answer:#}\n"),
-                Format::Text => serde_json::from_value::<Status>(answer).map_or_else(
-                    |error| format!("the daemon is of another version: {error}\n"),
-                    |status| status.to_string(),
-                ),
-            }),
-        )
+        show::<Status>(&self.socket, self.format, Ask::Status)
     }
+}
+
+/// Says why an instance has its role, or connections go to a server or do not.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowWhy {
+    /// An instance, a sync group, a virtual server (ADDRESS[:PORT], "fwmark MARK", "group NAME") or
+    /// a real server (ADDRESS[:PORT]).
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    socket: Socket,
+    /// Form of the answer.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+impl ShowWhy {
+    pub(super) fn run(self) -> ExitCode {
+        show::<Why>(&self.socket, self.format, Ask::Why { name: self.name })
+    }
+}
+
+fn show<T: DeserializeOwned + Display>(socket: &Socket, format: Format, ask: Ask) -> ExitCode {
+    let answer = client::ask(&socket.control, ask);
+    report(answer.map(|answer| match format {
+        Format::Json => format!("{answer:#}\n"),
+        Format::Text => serde_json::from_value::<T>(answer).map_or_else(
+            |error| format!("the daemon is of another version: {error}\n"),
+            |told| told.to_string(),
+        ),
+    }))
 }
 
 impl Socket {

@@ -1,11 +1,22 @@
 //! The state of a daemon as `director status` shows it, in JSON and as text.
 
+mod balancing;
+mod because;
+mod gather;
+mod text;
+mod why;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vrrp::{Counters, NodeStatus, PortStatus, Rejections, RouterStatus};
+
+pub use balancing::{Check, InKernel, Probe, RealServer, Service, SorryServer, VirtualServer};
+pub(crate) use gather::Known;
+pub use why::Why;
 
 /// State of a daemon at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +30,10 @@ pub struct Status {
     pub sockets: Vec<Socket>,
     /// Advertisements for virtual routers that it has not.
     pub unknown_vrids: u64,
+    /// Its virtual servers, in the order of the file.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// Why the kernel's table cannot be read or changed, while that is so.
+    pub ipvs_trouble: Option<String>,
 }
 
 /// State of a virtual router.
@@ -37,12 +52,40 @@ pub struct Instance {
     pub master: Option<Master>,
     /// Why it cannot take part.
     pub faults: Vec<String>,
+    /// How it came to its role, if the daemon has seen that.
+    pub last_change: Option<RoleChange>,
     /// The addresses it holds as master.
     pub addresses: Vec<String>,
     /// What it has counted, by name.
     pub counters: BTreeMap<String, u64>,
     /// Advertisements it did not take, by reason.
     pub rejected: BTreeMap<String, u64>,
+}
+
+/// A change of role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RoleChange {
+    /// The role before.
+    pub from: String,
+    /// Why it changed.
+    pub because: String,
+    /// How many milliseconds ago.
+    pub ago_ms: u64,
+}
+
+impl RoleChange {
+    pub(crate) fn new(from: vrrp::Role, because: &vrrp::Cause, ago: Duration) -> Self {
+        Self {
+            from: from.to_string(),
+            because: because.to_string(),
+            ago_ms: millis(ago),
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The master that a backup hears.
@@ -88,6 +131,8 @@ impl From<&NodeStatus> for Status {
             sync_groups: status.groups.iter().map(group).collect(),
             sockets: status.ports.iter().map(Socket::from).collect(),
             unknown_vrids: status.unknown_vrids,
+            virtual_servers: Vec::new(),
+            ipvs_trouble: None,
         }
     }
 }
@@ -104,6 +149,7 @@ impl From<&RouterStatus> for Instance {
                 priority: master.priority.as_u8(),
             }),
             faults: router.faults.iter().map(ToString::to_string).collect(),
+            last_change: None,
             addresses: router.vips.iter().map(ToString::to_string).collect(),
             counters: counters(&router.counters),
             rejected: rejected(&router.counters.rejected),
@@ -171,6 +217,12 @@ impl fmt::Display for Status {
                 "advertisements for virtual routers that are not configured: {count}"
             )?;
         }
+        for server in &self.virtual_servers {
+            server.fmt(f)?;
+        }
+        if let Some(trouble) = &self.ipvs_trouble {
+            writeln!(f, "IPVS: {trouble}")?;
+        }
         Ok(())
     }
 }
@@ -214,3 +266,6 @@ fn list(counts: &BTreeMap<String, u64>) -> String {
         .collect();
     parts.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,10 @@ use crate::{
         Selection,
     },
     conf::model::{Config, FlushOnStop},
-    control::Client,
+    control::{Client, status::Known},
     log::chain,
     script::{
+        clock::now,
         notify::{Notifier, Subject},
         run::Runner,
     },
@@ -56,12 +57,12 @@ pub(super) struct Balancing {
     task: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 enum Job {
     Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
     Role(Arc<str>, Role),
     Addresses(BTreeSet<IpAddr>),
     Act(Act, oneshot::Sender<Result<Vec<Done>, NoSuchServer>>),
+    Look(oneshot::Sender<(Known, Arc<dyn IpvsBackend>)>),
     Stop,
 }
 
@@ -169,6 +170,13 @@ impl Balancing {
         }
     }
 
+    /// What is known, and whom to ask what the kernel has; `None` if the task has ended.
+    pub(super) async fn look(&self) -> Option<(Known, Arc<dyn IpvsBackend>)> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Look(reply));
+        answer.await.ok()
+    }
+
     /// Clears the table of what is ours.
     pub(super) async fn shutdown(self) {
         self.send(Job::Stop);
@@ -214,6 +222,8 @@ impl Task {
                         // Nobody waits for the answer any more: it was done all the same.
                         drop(reply.send(self.act(&act)));
                     }
+                    // Nobody waits for the answer any more: nothing is lost.
+                    Some(Job::Look(reply)) => drop(reply.send(self.look().await)),
                     Some(Job::Configure(config, reply)) => {
                         removal = leaving();
                         // Nobody waits for the answer any more: it was given all the same.
@@ -264,6 +274,17 @@ impl Task {
         {
             self.translating.tidy(&snapshot.table()).await;
         }
+    }
+
+    async fn look(&self) -> (Known, Arc<dyn IpvsBackend>) {
+        let known = Known {
+            pools: self.balancer.pools().collect(),
+            // Without a fleet there are no checks to be told of.
+            reports: self.fleet.reports().await.unwrap_or_default(),
+            table: self.table.status().borrow().clone(),
+            at: now(),
+        };
+        (known, Arc::clone(&self.backend))
     }
 
     fn on_check(&mut self, event: Result<FleetEvent<CheckName>, Missed>) {

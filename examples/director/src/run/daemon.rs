@@ -8,17 +8,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
-use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, TrackerState};
+use vrrp::{Change, Event, Happening, Links, Role, TrackerState};
 
 use super::Backend;
 use super::balancing::{Act, BalanceError, Balancing};
 use super::events;
+use super::look::{Look, RoleChanges};
 use super::means::Means;
 use super::settings::Settings;
 use super::vrrp_thread::VrrpThread;
 use crate::conf::model::Config;
 use crate::log::chain;
 use crate::script::checks::{Checks, Update};
+use crate::script::clock::now;
 use crate::script::command::{Command, ScriptUser};
 use crate::script::notify::{Limits, Notifier, Scripts, Subject};
 use crate::script::rise_fall::CheckState;
@@ -41,6 +43,7 @@ pub(super) struct Daemon {
     removed: BTreeSet<Subject>,
     runner: Arc<CurrentRunner>,
     log_unknown_vrids: bool,
+    role_changes: RoleChanges,
     /// `None` while nothing has ever asked for it.
     balancing: Option<Balancing>,
     backend: Backend,
@@ -92,6 +95,7 @@ impl Daemon {
             removed: BTreeSet::new(),
             runner,
             log_unknown_vrids: false,
+            role_changes: RoleChanges::new(),
             balancing: None,
             backend,
             config: None,
@@ -214,8 +218,17 @@ impl Daemon {
         Ok(())
     }
 
-    pub(super) async fn status(&self) -> Option<NodeStatus> {
-        self.vrrp.node().status().await
+    /// What is known of everything; `None` if VRRP has ended.
+    pub(super) async fn look(&self) -> Option<Look> {
+        let balancing = match &self.balancing {
+            Some(balancing) => balancing.look().await,
+            None => None,
+        };
+        Some(Look {
+            node: self.vrrp.node().status().await?,
+            role_changes: self.role_changes.clone(),
+            balancing,
+        })
     }
 
     /// Does something with real servers, and says what was done.
@@ -264,6 +277,15 @@ impl Daemon {
             return;
         }
         events::log(happening);
+        if let Happening::Router {
+            name,
+            event: Event::RoleChanged { from, because, .. },
+            ..
+        } = happening
+        {
+            let change = (now(), *from, because.clone());
+            self.role_changes.insert(Arc::clone(name), change);
+        }
         if let Some(notification) = events::notification(happening, false) {
             self.notifier.notify(notification);
         }
@@ -285,6 +307,7 @@ impl Daemon {
         } = happening
             && self.removed.remove(&Subject::Instance(name.to_string()))
         {
+            self.role_changes.remove(name);
             self.scripts.remove(&Subject::Instance(name.to_string()));
             self.notifier.configure(self.scripts.clone());
         }

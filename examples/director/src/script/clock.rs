@@ -2,11 +2,8 @@
 
 use std::time::Instant;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "only the drivers checks and notify use it"
-)]
-pub(super) fn now() -> Instant {
+#[expect(clippy::disallowed_methods, reason = "only drivers use it")]
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

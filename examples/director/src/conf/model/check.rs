@@ -2,7 +2,7 @@
 //!
 //! Kinds and configurations can be compared and ordered, so that equal checks can be one.
 
-use std::{net::IpAddr, num::NonZeroU16, num::NonZeroU32, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU16, num::NonZeroU32, time::Duration};
 
 use health::CheckConfig;
 use ipvs::{Endpoint, InterfaceName};
@@ -82,6 +82,23 @@ pub enum CheckKind {
         /// Where from; the port means nothing.
         from: Origin,
     },
+}
+
+/// In one or two words: `TCP_CHECK 192.0.2.1:80`.
+impl fmt::Display for CheckKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.keyword())?;
+        match self {
+            Self::Tcp(connect)
+            | Self::Http(HttpCheck { connect, .. })
+            | Self::Smtp { connect, .. }
+            | Self::Dns { connect, .. }
+            | Self::Udp(UdpCheck { connect, .. }) => connect.to.fmt(f),
+            Self::Misc(misc) => f.write_str(&misc.argv.join(" ")),
+            Self::File(file) => f.write_str(&file.path),
+            Self::Ping { address, .. } => address.fmt(f),
+        }
+    }
 }
 
 impl CheckKind {

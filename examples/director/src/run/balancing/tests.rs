@@ -235,6 +235,15 @@ async fn who_is_disabled_goes_at_once_or_once_its_connections_are_gone() {
     let drain = Action::Disable { drain: true };
     act(&balancing, "10.0.0.1", drain).await.unwrap();
     assert_eq!(weights(&kernel).await, both(0, 1), "it has a connection");
+    let (known, backend) = balancing.look().await.unwrap();
+    let snapshot = backend.snapshot().await.unwrap();
+    let told = known.virtual_servers(Some(&snapshot))[0].real_servers[0]
+        .because
+        .clone();
+    assert_eq!(
+        told,
+        "out of the table: disabled by order; it leaves once 1 connection is gone"
+    );
     for flow in flows {
         kernel.send(flow).unwrap();
         kernel.close(flow).unwrap();
