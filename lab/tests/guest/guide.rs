@@ -20,6 +20,7 @@ macro_rules! chapters {
 
 chapters! {
     direct_routing: "direct-routing.md",
+    failover: "failover.md",
     nat: "nat.md",
     persistence: "persistence.md",
     save_and_restore: "save-and-restore.md",
