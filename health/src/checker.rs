@@ -168,12 +168,20 @@ impl Checker {
         seed: u64,
     ) -> Result<Self, ConfigError> {
         let mut next = Self::new(config, first_probe_at, seed)?;
+        next.health = self.health_under(next.config());
         if self.proven {
-            next.health = self.health;
             next.proven = true;
             next.damper = self.damper.clone();
         }
         Ok(next)
+    }
+
+    /// The health that [`carry_over`](Self::carry_over) begins with.
+    pub(crate) const fn health_under(&self, config: &CheckConfig) -> Health {
+        match self.proven {
+            true => self.health,
+            false => config.initial.health(),
+        }
     }
 
     /// Takes what has happened.

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 
 use crate::{
     Ask, Check, CheckId, CheckReport, Fleet, FleetError, FleetEvent, FleetHandle, FleetInput,
-    FleetOutput, ProbeResult, Run, Snapshot,
+    FleetOutput, ProbeResult, Run, Snapshot, Standing,
 };
 
 /// Events that a slow listener may lag behind before it misses some.
@@ -61,6 +61,10 @@ where
 #[derive(Debug)]
 pub(crate) enum Command<S> {
     Configure(Vec<Ask<S, Check>>, oneshot::Sender<Result<(), FleetError>>),
+    Foresee(
+        Vec<Ask<S, Check>>,
+        oneshot::Sender<Result<BTreeMap<S, Standing>, FleetError>>,
+    ),
     Input(FleetInput<S>),
     Report(oneshot::Sender<Vec<CheckReport<S, Check>>>),
     End,
@@ -136,6 +140,7 @@ where
                 // Nobody waits for the answer any more: it was given all the same.
                 drop(reply.send(configured));
             }
+            Command::Foresee(asked, reply) => drop(reply.send(self.fleet.foresee(asked))),
             Command::Input(input) => self.handle(input),
             Command::Report(reply) => drop(reply.send(self.fleet.reports().collect())),
             Command::End => {}

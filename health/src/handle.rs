@@ -1,12 +1,12 @@
 //! What a program holds of a running fleet.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     Ask, AskedWeight, Check, CheckReport, Failure, FleetError, FleetInput, Health, Snapshot,
-    driver::Command,
+    Standing, driver::Command,
 };
 
 /// A running fleet, made by [`spawn`](crate::spawn).
@@ -91,6 +91,20 @@ impl<S: Ord + Clone + Debug> FleetHandle<S> {
         self.send(Command::Configure(asked.into_iter().collect(), reply));
         answer.await.map_err(|_| AskError::Ended)??;
         Ok(())
+    }
+
+    /// What would be known right after [`configure`](Self::configure) with these checks; nothing
+    /// changes. Cancel safe.
+    ///
+    /// # Errors
+    /// `configure` would refuse one of them; or the fleet has ended.
+    pub async fn foresee(
+        &self,
+        asked: impl IntoIterator<Item = Ask<S, Check>>,
+    ) -> Result<BTreeMap<S, Standing>, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Foresee(asked.into_iter().collect(), reply));
+        Ok(answer.await.map_err(|_| AskError::Ended)??)
     }
 
     /// What is known of all services, now and whenever it changes. It is changed in one step for

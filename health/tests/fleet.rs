@@ -416,3 +416,38 @@ fn a_weight_that_a_probe_asks_for_is_told_once_and_kept_while_probes_fail() {
     assert_eq!(told, [(1, seven)]);
     assert_eq!(rig.fleet.snapshot().standings[&1].weight, seven);
 }
+
+#[test]
+fn what_is_foreseen_is_what_is_known_after_it_is_asked_for() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1), ask(2, 2), ask(3, 3)]);
+    rig.run(20 * SECOND, |probe| match probe {
+        3 => None,
+        probe => Some(probe == 1),
+    });
+    let slower = |ask: Ask<u32, u32>| Ask {
+        config: CheckConfig::plain(5 * SECOND, SECOND),
+        ..ask
+    };
+    let down_at_first = |mut ask: Ask<u32, u32>| {
+        ask.config.initial = health::Initial::Down;
+        ask
+    };
+    // The same, another timing, another probe, a new service of a known probe, a new one.
+    let next = [
+        ask(1, 1),
+        slower(ask(2, 2)),
+        ask(3, 1),
+        slower(ask(4, 2)),
+        down_at_first(ask(5, 5)),
+    ];
+    let before = rig.fleet.snapshot();
+    let foreseen = rig.fleet.foresee(next.clone()).unwrap();
+    assert_eq!(rig.fleet.snapshot(), before);
+    rig.ask(next);
+    assert_eq!(foreseen, rig.fleet.snapshot().standings);
+    let health = |service: u32| foreseen.get(&service).map(|standing| standing.health);
+    assert_eq!(health(4), Some(Health::Down));
+    assert_eq!(health(5), Some(Health::Down));
+    assert!(rig.fleet.foresee([ask(1, 1), ask(1, 2)]).is_err());
+}

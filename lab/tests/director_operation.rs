@@ -214,7 +214,7 @@ fn the_control_socket_answers_reloads_and_stops() {
     assert!(status.contains("holds 192.0.2.100/24 dev eth0"), "{status}");
     let json = ask(&["status", "--format", "json"]);
     assert!(json.contains(r#""role": "MASTER""#), "{json}");
-    assert_eq!(ask(&["reload"]), "reloaded\n");
+    assert_eq!(ask(&["reload"]), "reloaded\nnothing changes\n");
     assert_eq!(ask(&["stop"]), "stopping\n");
     assert!(daemon.wait(SOON).success());
     assert!(!node.holds(VIP) && !socket.exists());

@@ -69,8 +69,8 @@ pub enum Output {
 
 /// Decides what the kernel's table shall be.
 ///
-/// After a call take all outputs, in order.
-#[derive(Debug)]
+/// After a call take all outputs, in order. A clone shows what would follow.
+#[derive(Debug, Clone)]
 pub struct Balancer {
     /// In the order of the file.
     pools: Vec<Pool>,

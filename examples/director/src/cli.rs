@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod demo;
+mod plan;
 mod real_server;
 mod run;
 mod server;
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Demo(demo::Demo),
+    Plan(plan::Plan),
     #[command(name = "realserver", subcommand)]
     RealServer(real_server::RealServerCommand),
     Run(run::Run),
@@ -52,6 +54,7 @@ pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Plan(plan) => plan.run(),
         Command::RealServer(command) => command.run(),
         Command::Run(run) => run.run(),
         Command::Status(status) => status.run(),

@@ -45,6 +45,11 @@ pub enum Ask {
     Status,
     /// Read the configuration file again.
     Reload,
+    /// What a reload of another file, or of the same, would change: [`Planned`](crate::run::Planned).
+    Plan {
+        /// The file; an absolute path.
+        file: PathBuf,
+    },
     /// Leave gracefully.
     Stop,
     /// Why an instance, a virtual server or a real server is as it is: [`status::Why`].
@@ -242,7 +247,7 @@ async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Resu
             Ok(Question { request }) => ask_daemon(request, client, requests).await,
             Err(error) => Err(format!(
                 "not a request: {error}; expected {{\"request\":\"status\"}} or reload, \
-                 stop, why, server"
+                 plan, stop, why, server"
             )),
         };
         let answer = match answer {

@@ -10,6 +10,7 @@
 //! | `full_nat` | FULLNAT in step with the table |
 //! | `track_files` | files that are written before they are read |
 //! | `look` | what is known of everything at one moment, for who asks |
+//! | `planning` | what a reload, or a start, would change |
 //! | `events` | what happens, in the words of the log and as notifications |
 //!
 //! `SIGHUP` reads the file again: an error in it changes nothing, and what is the same in it is not
@@ -28,6 +29,7 @@ use tracing::{error, info, warn};
 use crate::conf::{self, Environment, render};
 use crate::control::{self, Ask, Control, Reply};
 use crate::log::chain;
+use crate::plan::Plan;
 
 mod balancing;
 mod daemon;
@@ -35,6 +37,7 @@ mod events;
 mod full_nat;
 mod look;
 mod means;
+mod planning;
 mod settings;
 mod track_files;
 mod vrrp_thread;
@@ -42,6 +45,7 @@ mod vrrp_thread;
 use balancing::Act;
 use daemon::Daemon;
 use look::Look;
+pub use planning::{Planned, plan};
 use settings::Settings;
 use vrrp_thread::VrrpThread;
 
@@ -90,7 +94,7 @@ impl Options {
 /// The exit code is 0 after a graceful stop, 1 if the file has errors, 2 if it cannot be read, 3 if
 /// the system does not allow what is needed or a part of the daemon has died.
 pub fn run(options: &Options, environment: &dyn Environment) -> ExitCode {
-    let settings = match read(options, environment) {
+    let settings = match read(&options.file, options, environment) {
         Ok(settings) => settings,
         Err(refusal) => return refusal.report(),
     };
@@ -175,6 +179,11 @@ async fn serve(
                         info!(uid = client.uid, pid = client.pid, "{client} ordered reload");
                         reply.text(reload(&mut daemon, options, environment).await);
                     }
+                    Ask::Plan { file } => {
+                        let planned =
+                            planning::of_reload(&daemon, &file, options, environment).await;
+                        reply.value(Ok(planned));
+                    }
                     Ask::Stop => {
                         info!(uid = client.uid, pid = client.pid, "{client} ordered stop");
                         reply.text(Ok(String::from("stopping")));
@@ -219,15 +228,37 @@ async fn reload(
     environment: &dyn Environment,
 ) -> Result<String, String> {
     info!(file = %options.file.display(), "Reloading {}", options.file.display());
-    let refused = match read(options, environment) {
+    let refused = match read(&options.file, options, environment) {
         Ok(settings) => match daemon.reload(settings).await {
-            Ok(()) => return Ok(String::from("reloaded")),
+            Ok(plan) => {
+                log_changes(&plan);
+                return Ok(format!("reloaded\n{}", plan.to_string().trim_end()));
+            }
             Err(error) => chain(&error),
         },
         Err(refusal) => refusal.text(),
     };
     error!("Reload refused, going on with the configuration as it was:\n{refused}");
     Err(refused)
+}
+
+/// More lines are for `director plan`.
+const LINES_LOGGED: usize = 100;
+
+fn log_changes(plan: &Plan) {
+    info!("Reloaded: {}", plan.summary());
+    let text = plan.to_string();
+    let mut lines = text.lines();
+    // The last line is the summary.
+    lines.next_back();
+    lines
+        .by_ref()
+        .take(LINES_LOGGED)
+        .for_each(|line| info!("{line}"));
+    match lines.count() {
+        0 => {}
+        more => info!("and {more} lines more"),
+    }
 }
 
 /// Why a file gives no settings.
@@ -253,9 +284,13 @@ impl Refusal {
     }
 }
 
-fn read(options: &Options, environment: &dyn Environment) -> Result<Settings, Refusal> {
-    let loaded = conf::load(&options.file, environment, &options.reading)
-        .map_err(|error| Refusal::Unreadable(options.file.clone(), error))?;
+fn read(
+    file: &Path,
+    options: &Options,
+    environment: &dyn Environment,
+) -> Result<Settings, Refusal> {
+    let loaded = conf::load(file, environment, &options.reading)
+        .map_err(|error| Refusal::Unreadable(file.to_owned(), error))?;
     let text = || render::text(&loaded.diagnostics, &loaded.sources, false);
     match &loaded.config {
         None => Err(Refusal::Wrong(text())),

@@ -68,7 +68,7 @@ pub enum Initial {
 }
 
 impl Initial {
-    pub(super) const fn health(self) -> Health {
+    pub(crate) const fn health(self) -> Health {
         match self {
             Self::AssumedUp | Self::Up => Health::Up,
             Self::Down => Health::Down,

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Ask, Check, CheckId, Fleet, FleetError, FleetOutput};
+use super::{Ask, Check, CheckId, Fleet, FleetError, FleetOutput, Standing};
 use crate::{CheckConfig, Checker, Histogram, random};
 
 /// 2^64 divided by the golden ratio: its multiples, modulo 2^64, are spread evenly however many
@@ -74,6 +74,35 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         }
         self.start_ready(now);
         Ok(())
+    }
+
+    /// What would be known of each of these wishes right after [`configure`](Self::configure) with
+    /// them. Nothing changes.
+    ///
+    /// # Errors
+    /// `configure` would refuse one of them.
+    pub fn foresee(
+        &self,
+        asked: impl IntoIterator<Item = Ask<S, P>>,
+    ) -> Result<BTreeMap<S, Standing>, FleetError> {
+        let asked = validated(asked)?.into_iter();
+        let foreseen = asked.map(|(service, ask)| (service, self.foreseen(&ask)));
+        Ok(foreseen.collect())
+    }
+
+    fn foreseen(&self, ask: &Ask<S, P>) -> Standing {
+        let same_probe = self.ids_by_probe.get(&ask.probe);
+        let same = same_probe.and_then(|ids| ids.get(&ask.config));
+        if let Some(check) = same.and_then(|id| self.checks.get(id)) {
+            return check.standing();
+        }
+        match self.same_probe(&ask.probe, &ask.service) {
+            Some(known) => Standing {
+                health: known.checker.health_under(&ask.config),
+                weight: known.last_success.weight,
+            },
+            None => Standing::new(ask.config.initial.health()),
+        }
     }
 
     /// The checker for a wish; `None` only for a configuration that was not validated.

@@ -16,7 +16,7 @@ use super::{
 use crate::conf::model::{Destination, RealServer, VirtualServer};
 
 /// One virtual server and what is known of its real servers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pool {
     config: Arc<VirtualServer>,
     members: Vec<Member>,
@@ -25,7 +25,7 @@ pub(super) struct Pool {
 }
 
 /// A real server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Member {
     name: RealServerName,
     /// What is known by each of its checks; `None` before anything is.

@@ -82,32 +82,26 @@ impl Probes {
         }
     }
 
-    /// All checks of a configuration. Those that were asked for before have the same probe again,
-    /// so that a fleet goes on with them.
+    /// All checks of a configuration, and the probes that carry them out: these take the place of
+    /// the ones before once a fleet has the checks. A check that was asked for before has the same
+    /// probe again, so that a fleet goes on with it.
     ///
     /// # Errors
-    /// The first check that cannot be carried out; nothing has changed.
-    pub fn asks(&mut self, config: &Config) -> Result<Vec<Ask<CheckName, Check>>, CannotCheck> {
-        let before = (self.tls.clone(), self.probes.clone());
-        if self.tls != config.tls {
-            self.tls.clone_from(&config.tls);
-            self.probes.clear();
-        }
-        let asks = self.all(config);
-        if asks.is_err() {
-            (self.tls, self.probes) = before;
-        }
-        asks
-    }
-
-    fn all(&mut self, config: &Config) -> Result<Vec<Ask<CheckName, Check>>, CannotCheck> {
-        let mut used = BTreeMap::new();
+    /// The first check that cannot be carried out.
+    pub fn asks(&self, config: &Config) -> Result<(Vec<Ask<CheckName, Check>>, Self), CannotCheck> {
+        let mut next = Self {
+            runner: Arc::clone(&self.runner),
+            probes: BTreeMap::new(),
+            tls: config.tls.clone(),
+        };
+        let same_client = self.tls == next.tls;
         let mut asks = Vec::new();
         for virtual_server in &config.virtual_servers {
             for server in &virtual_server.real_servers {
                 let real_server = RealServerName::of(server);
                 for (number, check) in server.checks.iter().enumerate() {
-                    let probe = self.probe(check, &mut used).map_err(|reason| CannotCheck {
+                    let known = same_client.then_some(&self.probes);
+                    let probe = next.probe(check, known).map_err(|reason| CannotCheck {
                         kind: check.kind.keyword(),
                         real_server: real_server.to_string(),
                         virtual_server: virtual_server.name.to_string(),
@@ -128,22 +122,25 @@ impl Probes {
                 }
             }
         }
-        self.probes = used;
-        Ok(asks)
+        Ok((asks, next))
     }
 
+    /// The probe of a check: one of these, one that is `known` already, or a new one.
     fn probe(
-        &self,
+        &mut self,
         check: &model::Check,
-        used: &mut BTreeMap<Key, Arc<dyn HealthProbe>>,
+        known: Option<&BTreeMap<Key, Arc<dyn HealthProbe>>>,
     ) -> Result<Arc<dyn HealthProbe>, String> {
         let silence = matches!(&check.kind, CheckKind::Udp(udp) if udp.reply.is_none());
         let timeout = silence.then_some(check.config.timeout);
         let key = (check.kind.clone(), timeout, check.log_all_failures);
-        if let Some(known) = used.get(&key).or_else(|| self.probes.get(&key)) {
-            let known = Arc::clone(known);
-            used.insert(key, Arc::clone(&known));
-            return Ok(known);
+        if let Some(probe) = self.probes.get(&key) {
+            return Ok(Arc::clone(probe));
+        }
+        if let Some(probe) = known.and_then(|known| known.get(&key)) {
+            let probe = Arc::clone(probe);
+            self.probes.insert(key, Arc::clone(&probe));
+            return Ok(probe);
         }
         let probe = self.make(check)?;
         let probe = match check.log_all_failures {
@@ -153,7 +150,7 @@ impl Probes {
             }),
             false => probe,
         };
-        used.insert(key, Arc::clone(&probe));
+        self.probes.insert(key, Arc::clone(&probe));
         Ok(probe)
     }
 

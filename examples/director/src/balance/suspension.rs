@@ -11,7 +11,7 @@ use super::{CheckName, Output};
 use crate::conf::model::{VirtualServer, VirtualServerName};
 
 /// Which checks rest.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Suspension {
     /// The addresses of this machine.
     held: BTreeSet<IpAddr>,

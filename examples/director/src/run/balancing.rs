@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, num::NonZeroUsize, sync::Arc, time
 use health::{FleetEvent, FleetHandle, Snapshot};
 use ipvs::{
     Change, ChangeOutcome, DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent,
-    ReconcilePolicy, Removal, Shutdown, TableHandle, machine::MachineError,
+    ReconcilePolicy, Removal, Shutdown, Table, TableHandle, machine::MachineError,
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -24,6 +24,7 @@ use crate::{
     conf::model::{Config, FlushOnStop},
     control::{Client, status::Known},
     log::chain,
+    plan::Kernel,
     script::{
         clock::now,
         notify::{Notifier, Subject},
@@ -39,6 +40,9 @@ use super::{
 };
 
 mod log;
+mod transaction;
+
+pub(super) use transaction::{NotFollowed, plan_start};
 
 /// The most probes that are under way at a time: each holds a file descriptor, of which a process
 /// has 1024 by default.
@@ -59,6 +63,8 @@ pub(super) struct Balancing {
 
 enum Job {
     Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
+    Reload(Box<Config>, oneshot::Sender<Result<Kernel, BalanceError>>),
+    Plan(Box<Config>, oneshot::Sender<Result<Kernel, BalanceError>>),
     Role(Arc<str>, Role),
     Addresses(BTreeSet<IpAddr>),
     Act(Act, oneshot::Sender<Result<Vec<Done>, NoSuchServer>>),
@@ -90,6 +96,8 @@ pub(super) enum BalanceError {
     FullNat(#[from] FullNatError),
     #[error("the checks contradict each other")]
     Fleet(#[from] health::AskError),
+    #[error(transparent)]
+    NotFollowed(#[from] NotFollowed),
     #[error("load balancing has ended by itself: this is a defect, please report it")]
     Ended,
 }
@@ -111,11 +119,7 @@ impl Balancing {
             machine,
         } = means;
         let before = backend.snapshot().await?;
-        // `lvs_flush`: whatever is there is taken for our own, so what is not desired goes.
-        let owned = match flush {
-            true => Ownership::of(&before.table()),
-            false => Ownership::default(),
-        };
+        let owned = owned_at_start(&before.table(), flush);
         let fleet = health::spawn(CONCURRENCY, 0);
         let table = ipvs::spawn(Arc::clone(&backend), ReconcilePolicy::default(), owned);
         let (jobs, inbox) = mpsc::unbounded_channel();
@@ -144,6 +148,27 @@ impl Balancing {
     pub(super) async fn configure(&self, config: &Config) -> Result<(), BalanceError> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Configure(Box::new(config.clone()), reply));
+        answer.await.map_err(|_| BalanceError::Ended)?
+    }
+
+    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table. Not cancel safe: a dropped call may
+    /// have changed it or not.
+    ///
+    /// # Errors
+    /// It cannot be carried out, or the kernel refuses what is new in it; all goes on as it was.
+    pub(super) async fn reload(&self, config: &Config) -> Result<Kernel, BalanceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Reload(Box::new(config.clone()), reply));
+        answer.await.map_err(|_| BalanceError::Ended)?
+    }
+
+    /// What [`reload`](Self::reload) would make of the kernel's table. Nothing changes.
+    ///
+    /// # Errors
+    /// It cannot be carried out, or the table cannot be read.
+    pub(super) async fn plan(&self, config: &Config) -> Result<Kernel, BalanceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Plan(Box::new(config.clone()), reply));
         answer.await.map_err(|_| BalanceError::Ended)?
     }
 
@@ -229,6 +254,11 @@ impl Task {
                         // Nobody waits for the answer any more: it was given all the same.
                         drop(reply.send(self.configure(&config).await));
                     }
+                    Some(Job::Reload(config, reply)) => {
+                        removal = leaving();
+                        drop(reply.send(self.reload(&config).await));
+                    }
+                    Some(Job::Plan(config, reply)) => drop(reply.send(self.plan(&config).await)),
                 },
                 event = next(&mut self.checks, "the health checks") => self.on_check(event),
                 event = next(&mut self.changes, "the keeping of the table") => {
@@ -242,23 +272,6 @@ impl Task {
             self.work_off(removal);
         }
         self.stop().await;
-    }
-
-    async fn configure(&mut self, config: &Config) -> Result<(), BalanceError> {
-        let asks = self.probes.asks(config)?;
-        self.track_files.init(&config.track_files).await;
-        // Before the servers are in the table.
-        let translated = self.translating.prepare(config).await?;
-        if let Err(error) = self.fleet.configure(asks).await {
-            self.translating.go_back(translated).await;
-            return Err(error.into());
-        }
-        let known = self.fleet.snapshot();
-        let known = known.borrow();
-        self.balancer
-            .configure(config, |check| known.standings.get(check).copied());
-        self.flush_on_stop = config.lvs.flush_on_stop;
-        Ok(())
     }
 
     fn act(&mut self, act: &Act) -> Result<Vec<Done>, NoSuchServer> {
@@ -368,6 +381,14 @@ impl Task {
             error!("The table was not cleared within {CLEARING:?}: see `ipvsctl -Ln`");
         }
         translating.stop().await;
+    }
+}
+
+/// `lvs_flush`: whatever is there is taken for our own, so what is not desired goes.
+fn owned_at_start(table: &Table, flush: bool) -> Ownership {
+    match flush {
+        true => Ownership::of(table),
+        false => Ownership::default(),
     }
 }
 

@@ -11,14 +11,12 @@ use tracing::{error, info, warn};
 use vrrp::{Change, Event, Happening, Links, Role, TrackerState};
 
 use super::Backend;
-use super::balancing::{Act, BalanceError, Balancing};
+use super::balancing::{Act, Balancing};
 use super::events;
 use super::look::{Look, RoleChanges};
-use super::means::Means;
 use super::settings::Settings;
 use super::vrrp_thread::VrrpThread;
 use crate::conf::model::Config;
-use crate::log::chain;
 use crate::script::checks::{Checks, Update};
 use crate::script::clock::now;
 use crate::script::command::{Command, ScriptUser};
@@ -26,6 +24,10 @@ use crate::script::notify::{Limits, Notifier, Scripts, Subject};
 use crate::script::rise_fall::CheckState;
 use crate::script::run::{ProcessRunner, Report, Runner, Stop};
 use crate::script::security::Policy;
+
+mod reload;
+
+pub(super) use reload::ReloadError;
 
 /// How long notify scripts may take once the daemon stops.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -49,25 +51,6 @@ pub(super) struct Daemon {
     backend: Backend,
     /// What is in force; `None` before anything is.
     config: Option<Config>,
-}
-
-/// Why settings are not taken over.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReloadError {
-    #[error("the configuration contradicts itself")]
-    Configure(#[from] vrrp::ConfigureError),
-    #[error("load balancing is not possible")]
-    Balance(#[from] BalanceError),
-    #[error(
-        "the file has no vrrp_instance: one that was cut short would take every address away; to \
-         give them up, use `director stop`"
-    )]
-    NoInstance,
-    #[error(
-        "the file has no virtual_server: one that was cut short would take every service away; to \
-         give them up, use `director stop`"
-    )]
-    NoVirtualServer,
 }
 
 impl Daemon {
@@ -104,62 +87,6 @@ impl Daemon {
         daemon.on_links();
         daemon.apply(settings).await?;
         Ok(daemon)
-    }
-
-    /// Goes over to other settings: all of them or, if they are not good, none.
-    ///
-    /// # Errors
-    /// The settings contradict themselves, cannot be carried out, or would take everything away;
-    /// nothing has changed.
-    pub(super) async fn reload(&mut self, settings: Settings) -> Result<(), ReloadError> {
-        if let Some(config) = &self.config {
-            if settings.routers.is_empty() && !config.instances.is_empty() {
-                return Err(ReloadError::NoInstance);
-            }
-            let balanced = &settings.config.virtual_servers;
-            if balanced.is_empty() && !config.virtual_servers.is_empty() {
-                return Err(ReloadError::NoVirtualServer);
-            }
-        }
-        let checks = settings.checks.clone();
-        self.apply(settings).await?;
-        self.checks
-            .reload(checks, Arc::clone(&self.runner) as _)
-            .await;
-        Ok(())
-    }
-
-    async fn apply(&mut self, settings: Settings) -> Result<(), ReloadError> {
-        self.balance(&settings.config).await?;
-        if let Err(error) = self.apply_vrrp(&settings).await {
-            if let Some(before) = self.config.clone()
-                && let Err(error) = self.balance(&before).await
-            {
-                error!(
-                    "load balancing does not go back to what it was: {}",
-                    chain(&error)
-                );
-            }
-            return Err(error.into());
-        }
-        self.config = Some(settings.config);
-        Ok(())
-    }
-
-    async fn balance(&mut self, config: &Config) -> Result<(), BalanceError> {
-        if self.balancing.is_none() && !config.balances() {
-            return Ok(());
-        }
-        let balancing = match self.balancing.take() {
-            Some(balancing) => balancing,
-            None => {
-                let means = Means::of(self.backend).await?;
-                let runner = Arc::clone(&self.runner) as _;
-                Balancing::start(means, runner, self.notifier.clone(), config.lvs.flush).await?
-            }
-        };
-        balancing.on_addresses(addresses(&self.known_links));
-        self.balancing.insert(balancing).configure(config).await
     }
 
     async fn apply_vrrp(&mut self, settings: &Settings) -> Result<(), vrrp::ConfigureError> {
@@ -394,13 +321,13 @@ fn log_changes(changes: &[Change], settings: &Settings) {
 }
 
 /// Runs scripts by the rules of the configuration that is in force.
-struct CurrentRunner(RwLock<(Rules, Arc<ProcessRunner>)>);
+pub(super) struct CurrentRunner(RwLock<(Rules, Arc<ProcessRunner>)>);
 
 /// `enable_script_security` and `script_user`.
 type Rules = (bool, Option<ScriptUser>);
 
 impl CurrentRunner {
-    fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         let rules = rules(settings);
         let runner = Arc::new(runner(&rules));
         Self(RwLock::new((rules, runner)))

@@ -10,6 +10,8 @@ use crate::{
     },
 };
 
+mod transaction;
+
 const PATH: &str = "/etc/keepalived/keepalived.conf";
 
 fn config(text: &str) -> Config {
@@ -29,7 +31,7 @@ fn server(method: &str) -> String {
 fn kernel() -> Kernel {
     let kernel = Kernel::new();
     let strange = parse_table("-A -u 10.9.9.9:53 -s rr\n").unwrap();
-    for change in ipvs::plan(&ipvs::Table::default(), &strange) {
+    for change in ipvs::plan(&Table::default(), &strange) {
         kernel.change(change).unwrap();
     }
     kernel

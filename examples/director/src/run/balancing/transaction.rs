@@ -1,0 +1,165 @@
+//! Going over to another configuration: computed, checked, done, looked at, and taken back if the
+//! kernel does not follow.
+
+use std::collections::BTreeMap;
+
+use health::{Ask, Check, Fleet, Standing};
+use ipvs::{IpvsBackend, Ownership, Refusal, Table};
+use tokio::time::timeout;
+
+use super::{
+    BalanceError, Balancer, CONCURRENCY, CheckName, Config, Duration, LAST_CONNECTIONS, Probes,
+    Task, leaving,
+};
+use crate::{
+    log::chain,
+    plan::{Kernel, Tables},
+};
+
+/// How long the kernel may take to follow a reload.
+const FOLLOWING: Duration = Duration::from_secs(10);
+
+/// A configuration on its way: nothing of it is in force yet.
+struct Next {
+    probes: Probes,
+    asks: Vec<Ask<CheckName, Check>>,
+    table: Table,
+}
+
+/// The kernel has not followed a reload.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::run) enum NotFollowed {
+    #[error("the kernel refuses:{}", list(.0))]
+    Refused(Vec<Refusal>),
+    #[error("IPVS cannot be asked: {0}")]
+    Unreachable(String),
+    #[error("the kernel's table is not as it shall be after {FOLLOWING:?}")]
+    Late,
+    #[error("the table is kept no more: this is a defect, please report it")]
+    Ended,
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    let refusals = refusals.iter();
+    refusals.map(|it| format!("\n  {}", chain(it))).collect()
+}
+
+impl Task {
+    /// What would become of the kernel's table; nothing changes.
+    pub(super) async fn plan(&self, config: &Config) -> Result<Kernel, BalanceError> {
+        let next = self.foresee(config).await?;
+        self.plan_to(&next.table).await
+    }
+
+    async fn plan_to(&self, after: &Table) -> Result<Kernel, BalanceError> {
+        let running = self.backend.snapshot().await?;
+        Ok(Kernel::new(&Tables {
+            running: &running,
+            before: &self.balancer.table(),
+            after,
+            owned: &Ownership::default(),
+            grace: LAST_CONNECTIONS,
+        }))
+    }
+
+    /// Goes over to a configuration, whatever the kernel makes of it: what it refuses is tried
+    /// again.
+    pub(super) async fn configure(&mut self, config: &Config) -> Result<(), BalanceError> {
+        let next = self.foresee(config).await?;
+        // Before the servers are in the table.
+        let translated = self.translating.prepare(config).await?;
+        let done = self.commit(next, config).await;
+        if done.is_err() {
+            self.translating.go_back(translated).await;
+        }
+        done
+    }
+
+    /// Goes over to a configuration if the kernel follows, and tells what has become of its table.
+    /// The checks of the one before go on until it has.
+    pub(super) async fn reload(&mut self, config: &Config) -> Result<Kernel, BalanceError> {
+        let next = self.foresee(config).await?;
+        let kernel = self.plan_to(&next.table).await?;
+        let known = self.table.status().borrow().refused.clone();
+        let translated = self.translating.prepare(config).await?;
+        self.table.set(next.table.clone(), leaving());
+        let followed = match self.followed(&known).await {
+            Ok(()) => self.commit(next, config).await,
+            Err(not_followed) => Err(not_followed.into()),
+        };
+        if followed.is_err() {
+            self.table.set(self.balancer.table(), leaving());
+            self.translating.go_back(translated).await;
+        }
+        followed.map(|()| kernel)
+    }
+
+    async fn foresee(&self, config: &Config) -> Result<Next, BalanceError> {
+        let (asks, probes) = self.probes.asks(config)?;
+        let foreseen = self.fleet.foresee(asks.iter().cloned()).await?;
+        let mut balancer = self.balancer.clone();
+        balancer.configure(config, |check| foreseen.get(check).copied());
+        Ok(Next {
+            probes,
+            asks,
+            table: balancer.table(),
+        })
+    }
+
+    async fn commit(&mut self, next: Next, config: &Config) -> Result<(), BalanceError> {
+        self.track_files.init(&config.track_files).await;
+        self.fleet.configure(next.asks).await?;
+        self.probes = next.probes;
+        let known = self.fleet.snapshot();
+        let known = known.borrow();
+        self.balancer
+            .configure(config, |check| known.standings.get(check).copied());
+        self.flush_on_stop = config.lvs.flush_on_stop;
+        Ok(())
+    }
+
+    /// Waits until the kernel has what was set last. What it had refused before is no news.
+    async fn followed(&self, known: &[Refusal]) -> Result<(), NotFollowed> {
+        match timeout(FOLLOWING, self.table.settled()).await {
+            Ok(Ok(status)) => {
+                let refused = status.refused.into_iter();
+                let refused: Vec<_> = refused.filter(|it| !known.contains(it)).collect();
+                match refused.is_empty() {
+                    true => Ok(()),
+                    false => Err(NotFollowed::Refused(refused)),
+                }
+            }
+            Ok(Err(_)) => Err(NotFollowed::Ended),
+            Err(_) => Err(match self.table.status().borrow().unreachable.clone() {
+                Some(because) => NotFollowed::Unreachable(because),
+                None => NotFollowed::Late,
+            }),
+        }
+    }
+}
+
+/// What a start would make of a kernel's table; nothing changes.
+///
+/// # Errors
+/// The table cannot be read, or the configuration cannot be carried out.
+pub(in crate::run) async fn plan_start(
+    backend: &dyn IpvsBackend,
+    probes: &Probes,
+    config: &Config,
+) -> Result<Kernel, BalanceError> {
+    let running = backend.snapshot().await?;
+    let (asks, _) = probes.asks(config)?;
+    let foreseen: BTreeMap<CheckName, Standing> = Fleet::new(CONCURRENCY, 0)
+        .foresee(asks)
+        .map_err(health::AskError::from)?;
+    let mut balancer = Balancer::new(running.timeouts);
+    balancer.configure(config, |check| foreseen.get(check).copied());
+    let table = running.table();
+    Ok(Kernel::new(&Tables {
+        running: &running,
+        before: &Table::default(),
+        after: &balancer.table(),
+        owned: &super::owned_at_start(&table, config.lvs.flush),
+        grace: LAST_CONNECTIONS,
+    }))
+}

@@ -1,0 +1,141 @@
+//! Going over to other settings: all of them or none.
+
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::{Config, Daemon, Settings, addresses};
+use crate::{
+    balance::Probes,
+    log::chain,
+    plan::{Kernel, Plan},
+    run::{
+        balancing::{BalanceError, Balancing, plan_start},
+        means::Means,
+    },
+};
+
+/// Why settings are not taken over.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::run) enum ReloadError {
+    #[error("the configuration contradicts itself")]
+    Configure(#[from] vrrp::ConfigureError),
+    #[error("load balancing is not possible")]
+    Balance(#[from] BalanceError),
+    #[error(
+        "the file has no vrrp_instance: one that was cut short would take every address away; to \
+         give them up, use `director stop`"
+    )]
+    NoInstance,
+    #[error(
+        "the file has no virtual_server: one that was cut short would take every service away; to \
+         give them up, use `director stop`"
+    )]
+    NoVirtualServer,
+}
+
+impl Daemon {
+    /// Goes over to other settings: all of them or, if they are not good or the kernel does not
+    /// follow, none. Tells what has changed.
+    ///
+    /// # Errors
+    /// The settings contradict themselves, cannot be carried out, or would take everything away;
+    /// all goes on as it was.
+    pub(in crate::run) async fn reload(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
+        self.may_follow(&settings)?;
+        let checks = settings.checks.clone();
+        let plan = self.apply(settings).await?;
+        self.checks
+            .reload(checks, Arc::clone(&self.runner) as _)
+            .await;
+        Ok(plan)
+    }
+
+    /// Whether a reload would not take everything away.
+    fn may_follow(&self, settings: &Settings) -> Result<(), ReloadError> {
+        let Some(config) = &self.config else {
+            return Ok(());
+        };
+        if settings.routers.is_empty() && !config.instances.is_empty() {
+            return Err(ReloadError::NoInstance);
+        }
+        let balanced = &settings.config.virtual_servers;
+        if balanced.is_empty() && !config.virtual_servers.is_empty() {
+            return Err(ReloadError::NoVirtualServer);
+        }
+        Ok(())
+    }
+
+    /// What [`reload`](Self::reload) would change. Nothing changes.
+    ///
+    /// # Errors
+    /// It would be refused, as far as that can be told; or the kernel's table cannot be read.
+    pub(in crate::run) async fn plan(&self, settings: &Settings) -> Result<Plan, ReloadError> {
+        self.may_follow(settings)?;
+        let config = &settings.config;
+        let kernel = match &self.balancing {
+            Some(balancing) => Some(balancing.plan(config).await?),
+            None if config.balances() => {
+                let means = Means::of(self.backend).await?;
+                let probes = Probes::new(Arc::clone(&self.runner) as _);
+                Some(plan_start(&*means.backend, &probes, config).await?)
+            }
+            None => None,
+        };
+        Ok(Plan::new(self.config.as_ref(), config, kernel))
+    }
+
+    pub(super) async fn apply(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
+        // The table first: it is looked at, and taken back as if it had never been.
+        let kernel = self.balance(&settings.config).await?;
+        if let Err(error) = self.apply_vrrp(&settings).await {
+            if let Some(before) = self.config.clone()
+                && let Err(error) = self.balance(&before).await
+            {
+                error!(
+                    "load balancing does not go back to what it was: {}",
+                    chain(&error)
+                );
+            }
+            return Err(error.into());
+        }
+        let plan = Plan::new(self.config.as_ref(), &settings.config, kernel);
+        self.config = Some(settings.config);
+        Ok(plan)
+    }
+
+    /// Tells what has changed in the kernel's table. At the start whatever can be done is done.
+    async fn balance(&mut self, config: &Config) -> Result<Option<Kernel>, BalanceError> {
+        if self.balancing.is_none() && !config.balances() {
+            return Ok(None);
+        }
+        let balancing = match self.balancing.take() {
+            Some(balancing) => balancing,
+            None => {
+                let means = Means::of(self.backend).await?;
+                let runner = Arc::clone(&self.runner) as _;
+                let notifier = self.notifier.clone();
+                let flush = config.lvs.flush;
+                let balancing = Balancing::start(means, runner, notifier, flush).await?;
+                // Instances may have their roles for long, if it is a reload that asks for it.
+                for router in self
+                    .vrrp
+                    .node()
+                    .status()
+                    .await
+                    .into_iter()
+                    .flat_map(|it| it.routers)
+                {
+                    balancing.on_role(&router.name, router.role);
+                }
+                balancing
+            }
+        };
+        balancing.on_addresses(addresses(&self.known_links));
+        let balancing = self.balancing.insert(balancing);
+        match self.config {
+            None => balancing.configure(config).await.map(|()| None),
+            Some(_) => balancing.reload(config).await.map(Some),
+        }
+    }
+}

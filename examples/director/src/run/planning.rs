@@ -1,0 +1,93 @@
+//! `director plan`: what a reload, or a start, would change.
+
+use std::{path::Path, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Options, Refusal,
+    balancing::plan_start,
+    daemon::{CurrentRunner, Daemon, ReloadError},
+    means::Means,
+    read,
+    settings::Settings,
+};
+use crate::{balance::Probes, conf::Environment, log::chain, plan::Plan};
+
+/// What came of asking for a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever asks has to tell them apart"
+)]
+pub enum Planned {
+    /// What would change.
+    Plan(Box<Plan>),
+    /// The file has errors: these, for people.
+    Wrong(String),
+    /// The file cannot be read: why.
+    Unreadable(String),
+    /// It would be refused, or nothing is known of the system: why.
+    Impossible(String),
+}
+
+impl From<Refusal> for Planned {
+    fn from(refusal: Refusal) -> Self {
+        match &refusal {
+            Refusal::Unreadable(..) => Self::Unreadable(refusal.text()),
+            Refusal::Wrong(_) => Self::Wrong(refusal.text()),
+        }
+    }
+}
+
+impl From<Result<Plan, ReloadError>> for Planned {
+    fn from(plan: Result<Plan, ReloadError>) -> Self {
+        match plan {
+            Ok(plan) => Self::Plan(Box::new(plan)),
+            Err(error) => Self::Impossible(chain(&error)),
+        }
+    }
+}
+
+/// What starting with these options would change on this machine, where no daemon runs. Changes
+/// nothing. Blocks the calling thread.
+pub fn plan(options: &Options, environment: &dyn Environment) -> Planned {
+    let settings = match read(&options.file, options, environment) {
+        Ok(settings) => settings,
+        Err(refusal) => return refusal.into(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(of_start(options, &settings)).into(),
+        Err(error) => Planned::Impossible(chain(&error)),
+    }
+}
+
+async fn of_start(options: &Options, settings: &Settings) -> Result<Plan, ReloadError> {
+    let config = &settings.config;
+    let kernel = match config.balances() {
+        false => None,
+        true => {
+            let means = Means::of(options.backend).await?;
+            let probes = Probes::new(Arc::new(CurrentRunner::new(settings)));
+            Some(plan_start(&*means.backend, &probes, config).await?)
+        }
+    };
+    Ok(Plan::new(None, config, kernel))
+}
+
+/// What a reload of that file would change.
+pub(super) async fn of_reload(
+    daemon: &Daemon,
+    file: &Path,
+    options: &Options,
+    environment: &dyn Environment,
+) -> Planned {
+    match read(file, options, environment) {
+        Ok(settings) => daemon.plan(&settings).await.into(),
+        Err(refusal) => refusal.into(),
+    }
+}
