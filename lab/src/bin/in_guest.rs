@@ -26,7 +26,7 @@ status; 125 if the guest fails.
   --only PREFIX       a PROGRAM whose file name begins otherwise is run without a guest
   --guests NUMBER     PROGRAM, if it has no ARGUMENT, is a test program: its tests are shared out
                       among so many guests, side by side (default: 1)
-  --deadline SECONDS  ends a guest that still runs after this time (default: 300)";
+  --deadline SECONDS  ends a guest that still runs after this time (default: 600)";
 
 /// The status for a failure that is not the program's, as in `docker run` and `timeout`.
 const GUEST_FAILED: u8 = 125;
@@ -74,7 +74,7 @@ impl Request {
     fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut only = None;
         let mut guests = NonZeroUsize::MIN;
-        let mut deadline = Duration::from_secs(300);
+        let mut deadline = Duration::from_secs(600);
         loop {
             let argument = arguments.next()?;
             match argument.to_str() {

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ipvs::{Family, Forwarder, Protocol};
+use ipvs::{Family, Forwarder};
 use lab::{Flow, program};
 
-use crate::site::{
-    Site, VIP, VIP_V6, connections, endpoint, load, prepare_director, share, socket,
-};
+use crate::site::{Site, VIP, VIP_V6, load, prepare_director, share, socket};
 
 #[test]
 #[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
-fn servers_take_turns_and_see_the_client() {
+fn connections_are_listed_as_ipvsadm_lists_them() {
     let mut site = Site::two_cards("nat");
     prepare_director(&site.director, Forwarder::of([Family::V4]));
     site.serve(["198.51.100.21:8080", "198.51.100.22:8080"]);
@@ -22,25 +20,8 @@ fn servers_take_turns_and_see_the_client() {
          -a -t 192.0.2.100:80 -r 198.51.100.22:8080 -m\n",
     );
 
-    let answers = site.curl(6, &format!("{VIP}:80"));
+    let answers = site.curl(4, &format!("{VIP}:80"));
 
-    assert_eq!(share(&answers), [("rs1", 3), ("rs2", 3)]);
-    let connections = connections(&site.director);
-    assert_eq!(connections.len(), 6, "{connections:?}");
-    for answer in &answers {
-        assert_eq!(answer.client.ip().to_string(), "192.0.2.10");
-        let of_it = connections
-            .iter()
-            .find(|it| it.client == endpoint(answer.client));
-        let of_it = of_it.unwrap_or_else(|| panic!("{answer} in {connections:?}"));
-        let server = if answer.server == "rs1" { 21 } else { 22 };
-        assert_eq!(of_it.protocol, Some(Protocol::Tcp));
-        assert_eq!(of_it.service.to_string(), "192.0.2.100:80");
-        assert_eq!(
-            of_it.destination.to_string(),
-            format!("198.51.100.{server}:8080")
-        );
-    }
     let ipvsctl = program("ipvsctl").display().to_string();
     let [ours, theirs] = [&*ipvsctl, "ipvsadm"].map(|program| {
         let text = site.director.run(program, &["-Lnc"]);
@@ -55,7 +36,7 @@ fn servers_take_turns_and_see_the_client() {
         rows.collect::<BTreeSet<_>>()
     });
     assert_eq!(ours, theirs);
-    assert_eq!(ours.len(), 2 + 6);
+    assert_eq!(ours.len(), 2 + answers.len());
 }
 
 #[test]
