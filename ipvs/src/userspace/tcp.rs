@@ -104,3 +104,55 @@ fn reset(stream: &TcpStream) {
     // It fails on one that is closed already.
     drop(SockRef::from(stream).set_linger(Some(Duration::ZERO)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Change, DestinationSettings, Forwarding, ServiceKey, ServiceSettings,
+        userspace::{Config, Limits},
+    };
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let config = Config::default();
+        let limits = Limits::new(&config, 1_000);
+        let shared = Arc::new(Shared::new(config, limits));
+        let flow = Flow::tcp(
+            "192.0.2.7:4012".parse().unwrap(),
+            "10.1.0.100:80".parse().unwrap(),
+        );
+        let service = ServiceKey::tcp(flow.to);
+        let mut core = shared.core();
+        for change in [
+            Change::AddService {
+                service,
+                settings: ServiceSettings::default(),
+            },
+            Change::AddDestination {
+                service,
+                destination: "10.0.0.1:80".parse().unwrap(),
+                settings: DestinationSettings::new(Forwarding::Masquerade),
+            },
+        ] {
+            core.plane.apply(&change, now()).unwrap();
+        }
+        let route = core.plane.begin(flow, None, now()).unwrap();
+        drop(core);
+        let carried = Carried {
+            shared: Arc::clone(&shared),
+            shard: ShardId(0),
+            id: route.id.unwrap(),
+        };
+        let proxy = None;
+        let task = carry(carried, None, flow, Target { route, proxy });
+        let bytes = size_of_val(&task);
+        assert!(bytes <= 768, "{bytes}");
+        drop(task);
+        assert_eq!(
+            shared.core().plane.connections(now()),
+            [],
+            "it is forgotten with its task"
+        );
+    }
+}

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use ipvs::{
     Change, DestinationSettings, Family, Forwarding, Persistence, SchedulerName, Seconds,
-    ServiceSettings, Thresholds,
+    ServiceKey, ServiceSettings, Thresholds,
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
 
 use crate::rig::{Rig, Server, expect, is_refused};
 
@@ -127,4 +130,28 @@ async fn a_persistent_client_stays_with_its_server() {
     rig.until_over().await;
     let rows = rig.plane.connections();
     assert!(rows.len() == 1 && rows[0].is_template(), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_service_of_ipv6_may_have_servers_of_it() {
+    let rig = Rig::start(SchedulerName::RR).await;
+    let free = TcpListener::bind("[::1]:0").await.unwrap();
+    let at = free.local_addr().unwrap();
+    drop(free);
+    let (service, settings) = (ServiceKey::tcp(at.into()), ServiceSettings::default());
+    rig.make(Change::AddService { service, settings }).await;
+    let server = TcpListener::bind("[::1]:0").await.unwrap();
+    let destination = server.local_addr().unwrap().into();
+    let settings = DestinationSettings::new(Forwarding::Masquerade);
+    rig.make(Change::AddDestination {
+        service,
+        destination,
+        settings,
+    })
+    .await;
+    let mut client = TcpStream::connect(at).await.unwrap();
+    let (mut at_server, _) = server.accept().await.unwrap();
+    client.write_all(b"six").await.unwrap();
+    expect(&mut at_server, b"six").await;
+    assert_eq!(rig.plane.connections()[0].service, at.into());
 }

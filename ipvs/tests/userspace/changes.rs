@@ -187,3 +187,13 @@ async fn an_address_that_somebody_has_is_refused_with_what_to_do() {
     drop(taken);
     rig.make(Change::AddService { service, settings }).await;
 }
+
+#[tokio::test]
+async fn an_address_that_is_not_here_yet_can_be_listened_on() {
+    let rig = Rig::start(SchedulerName::RR).await;
+    for address in ["192.0.2.100:8080", "[2001:db8::100]:8080"] {
+        let service = ServiceKey::tcp(address.parse().unwrap());
+        let settings = ServiceSettings::new(SchedulerName::RR);
+        rig.make(Change::AddService { service, settings }).await;
+    }
+}

@@ -3,7 +3,11 @@
 use std::{io, net::SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time};
+use tokio::{
+    io::{AsyncWriteExt as _, Interest},
+    net::TcpStream,
+    time,
+};
 
 use super::proxy_protocol;
 use crate::{
@@ -61,8 +65,11 @@ async fn attempt(carried: &Carried, flow: Flow, target: Target) -> io::Result<Tc
     };
     let mut server = TcpStream::from_std(socket.into())?;
     if !is_connected {
-        server.writable().await?;
-        if let Some(error) = server.take_error()? {
+        let ready = server.ready(Interest::WRITABLE | Interest::ERROR).await?;
+        // It has failed only if it is closed or in error as well.
+        if (ready.is_error() || ready.is_write_closed())
+            && let Some(error) = server.take_error()?
+        {
             return Err(error);
         }
     }

@@ -53,8 +53,16 @@ impl Relay<'_> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let pipes = pipes(self.carried);
         let (client, server) = (&mut self.client, &mut self.server);
-        let up = look(&mut self.up, context, client, server, pipes);
-        let down = look(&mut self.down, context, server, client, pipes);
+        let is_last = self.down.is_none();
+        let up = look(
+            &mut self.up,
+            context,
+            [&mut *client, &mut *server],
+            pipes,
+            is_last,
+        );
+        let is_last = self.up.is_none();
+        let down = look(&mut self.down, context, [server, client], pipes, is_last);
         self.note_looks(&up, &down);
         let is_over = match (&self.up, &self.down) {
             (None, None) => true,
@@ -110,13 +118,13 @@ impl Drop for Relay<'_> {
 fn look(
     way: &mut Option<Way>,
     context: &mut Context<'_>,
-    from: &mut TcpStream,
-    to: &mut TcpStream,
+    ends: [&mut TcpStream; 2],
     pipes: PipesOf<'_>,
+    is_last: bool,
 ) -> Look {
     let mut look = Look::default();
     if let Some(open) = way {
-        let end = open.poll(context, from, to, pipes);
+        let end = open.poll(context, ends, pipes, is_last);
         look.moved = open.take_moved();
         match end {
             Poll::Pending => {}

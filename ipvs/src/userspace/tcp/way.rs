@@ -100,18 +100,22 @@ impl Way {
         self.is_deaf
     }
 
-    /// Moves what there is to move.
+    /// Moves what there is to move. `is_last`: the other way has ended, so both ends are closed
+    /// after this one, which tells the receiver enough.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        [from, to]: [&mut TcpStream; 2],
         pipes: PipesOf<'_>,
+        is_last: bool,
     ) -> Poll<End> {
         loop {
             if ready!(self.poll_write_held(context, to)).is_err() {
                 self.clear(pipes);
                 self.is_deaf = true;
+            }
+            if self.ended && is_last {
+                return Poll::Ready(End::Finished);
             }
             if self.ended {
                 // Whether it can be told or has gone meanwhile, it gets no more.
