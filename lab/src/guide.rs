@@ -59,7 +59,7 @@ mod stage;
 /// How long a command may run, and how long it is repeated until it prints what is written.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to leave a command alone before it is repeated.
-const REPEAT_INTERVAL: Duration = Duration::from_millis(100);
+const REPEAT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The guide's directory.
 #[must_use]
