@@ -81,8 +81,6 @@ pub struct Balancer {
     lvs: Lvs,
     /// The kernel's own timeouts, for those that the file leaves open.
     timeouts: Timeouts,
-    /// Whether a file has ever named timeouts; until then they are left to whoever sets them.
-    timeouts_are_ours: bool,
     roles: BTreeMap<Arc<str>, Role>,
     suspension: Suspension,
     outputs: VecDeque<Output>,
@@ -98,7 +96,6 @@ impl Balancer {
             kept_orders: BTreeMap::new(),
             lvs: Lvs::default(),
             timeouts,
-            timeouts_are_ours: false,
             roles: BTreeMap::new(),
             suspension: Suspension::default(),
             outputs: VecDeque::new(),
@@ -152,7 +149,6 @@ impl Balancer {
         let names = self.pools.iter().map(|pool| pool.config().name.clone());
         self.pool_by_name = names.zip(0..).collect();
         self.lvs = config.lvs.clone();
-        self.timeouts_are_ours |= self.lvs.timeouts != ipvs::TimeoutChange::default();
         self.outputs.push_back(Output::Table);
         self.settle_suspension();
     }
@@ -278,8 +274,9 @@ impl Balancer {
         for pool in &self.pools {
             pool.add_to(&mut table);
         }
-        if self.timeouts_are_ours {
-            table.timeouts = Some(self.lvs.timeouts.applied_to(self.timeouts));
+        let change = self.lvs.timeouts;
+        if change != ipvs::TimeoutChange::default() {
+            table.timeouts = Some(change.applied_to(self.timeouts));
         }
         if let Some(daemon) = &self.lvs.sync_daemon {
             for role in self.sync_roles() {

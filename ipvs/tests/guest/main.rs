@@ -13,6 +13,9 @@ use ipvs::{
     netlink::Kernel, plan, text::parse_table,
 };
 
+mod conformance;
+#[path = "../conformance/mod.rs"]
+mod conformance_of_all;
 mod connections;
 mod fake;
 mod keeping;
@@ -21,14 +24,14 @@ mod settings;
 mod tables;
 
 /// Runs a test in a network namespace of its own, where the table is empty.
-fn in_kernel<F: Future<Output = ()>>(test: impl FnOnce(Kernel) -> F + Send) {
+fn in_kernel<T: Send, F: Future<Output = T>>(test: impl FnOnce(Kernel) -> F + Send) -> T {
     lab::in_namespace(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        runtime.block_on(async { test(Kernel::connect().await.expect("IPVS")).await });
-    });
+        runtime.block_on(async { test(Kernel::connect().await.expect("IPVS")).await })
+    })
 }
 
 /// What is set up now.

@@ -5,7 +5,6 @@
 
 #![expect(clippy::panic, reason = "a step that fails is a test that fails")]
 
-mod compatibility;
 mod direct_route;
 mod director;
 mod drain;

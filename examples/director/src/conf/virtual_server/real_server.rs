@@ -57,7 +57,7 @@ impl Pool {
             pool.servers.push(server);
             pool.places.push(span);
         }
-        match draft.sorry.complete(context, method, is_of_group(draft)) {
+        match draft.sorry.complete(context, method) {
             Ok(None) => {}
             Ok(Some((sorry, span))) => {
                 pool.sorry = Some(sorry);
@@ -174,7 +174,6 @@ fn real_server(
         destination: Destination {
             address: name.address,
             port: name.port,
-            is_of_group: is_of_group(draft),
             settings: settings.with_weight(weight).with_thresholds(thresholds),
             full_nat: way.full_nat,
         },
@@ -212,10 +211,6 @@ fn service_port(around: Around<'_>, draft: &Draft<'_>) -> ServicePort {
             .get(name)
             .map_or(ServicePort::Unknown, of_group),
     }
-}
-
-const fn is_of_group(draft: &Draft<'_>) -> bool {
-    matches!(draft.name, Some(VirtualServerName::Group(_)))
 }
 
 const fn one_port(port: u16) -> ServicePort {
@@ -352,7 +347,6 @@ impl SorryDraft {
         &self,
         context: &mut Context<'_>,
         of_all: Method,
-        is_of_group: bool,
     ) -> Result<Option<(SorryServer, Span)>, Broken> {
         let Some(name) = self.name else {
             let method = self
@@ -380,7 +374,6 @@ impl SorryDraft {
             destination: Destination {
                 address: name.address,
                 port: name.port,
-                is_of_group,
                 settings: DestinationSettings::new(method.forwarding),
                 full_nat: method.full_nat,
             },
