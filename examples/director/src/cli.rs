@@ -45,8 +45,7 @@ enum Command {
     Probe(server::Servers),
     /// Has a running daemon read its file again; on an error it goes on as it was.
     Reload(ask::Socket),
-    /// Has a running daemon leave gracefully.
-    Stop(ask::Socket),
+    Stop(ask::Stop),
 }
 
 /// Does what the command line says.
@@ -66,6 +65,6 @@ pub(crate) fn run() -> ExitCode {
         Command::Enable(servers) => servers.act(Action::Enable),
         Command::Probe(servers) => servers.act(Action::Probe),
         Command::Reload(socket) => socket.ask(Ask::Reload),
-        Command::Stop(socket) => socket.ask(Ask::Stop),
+        Command::Stop(stop) => stop.run(),
     }
 }

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::balance::{Action, Selection};
+use crate::run::OnStop;
 
 pub mod client;
 pub mod status;
@@ -52,6 +53,12 @@ pub enum Ask {
     },
     /// Leave gracefully.
     Stop,
+    /// Leave gracefully, and do that with the table, whatever the daemon was told at its start.
+    #[serde(rename = "stop_with")]
+    StopWith {
+        /// What.
+        on_stop: OnStop,
+    },
     /// Why an instance, a virtual server or a real server is as it is: [`status::Why`].
     Why {
         /// What it is called.
@@ -247,7 +254,7 @@ async fn serve(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Resu
             Ok(Question { request }) => ask_daemon(request, client, requests).await,
             Err(error) => Err(format!(
                 "not a request: {error}; expected {{\"request\":\"status\"}} or reload, \
-                 plan, stop, why, server"
+                 plan, stop, stop_with, why, server"
             )),
         };
         let answer = match answer {

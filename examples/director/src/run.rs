@@ -42,7 +42,8 @@ mod settings;
 mod track_files;
 mod vrrp_thread;
 
-use balancing::Act;
+pub use balancing::OnStop;
+use balancing::{Act, Ending};
 use daemon::Daemon;
 use look::Look;
 pub use planning::{Planned, plan};
@@ -61,6 +62,10 @@ pub struct Options {
     pub control: Option<PathBuf>,
     /// What balances load, where the file asks for it.
     pub backend: Backend,
+    /// What becomes of the table when the daemon stops, if nothing else is said then.
+    pub on_stop: OnStop,
+    /// How long [`OnStop::Drain`] waits for connections. Default: 60 s.
+    pub drain_deadline: Duration,
 }
 
 /// What balances load.
@@ -85,6 +90,8 @@ impl Options {
             reading: conf::Options::default(),
             control: None,
             backend: Backend::default(),
+            on_stop: OnStop::default(),
+            drain_deadline: Duration::from_secs(60),
         }
     }
 }
@@ -155,6 +162,10 @@ async fn serve(
     };
     info!(file = %options.file.display(), "Starting with {}", options.file.display());
     let mut daemon = Daemon::start(VrrpThread::start().await?, options.backend, settings).await?;
+    let mut ending = Ending {
+        on_stop: options.on_stop,
+        drain_deadline: options.drain_deadline,
+    };
     let reason = loop {
         tokio::select! {
             heard = daemon.hear() => heard.map_err(|_| RunError::VrrpEnded)?,
@@ -184,6 +195,12 @@ async fn serve(
                             planning::of_reload(&daemon, &file, options, environment).await;
                         reply.value(Ok(planned));
                     }
+                    Ask::StopWith { on_stop } => {
+                        info!(uid = client.uid, pid = client.pid, "{client} ordered stop");
+                        reply.text(Ok(String::from("stopping")));
+                        ending.on_stop = on_stop;
+                        break "asked to";
+                    }
                     Ask::Stop => {
                         info!(uid = client.uid, pid = client.pid, "{client} ordered stop");
                         reply.text(Ok(String::from("stopping")));
@@ -194,7 +211,10 @@ async fn serve(
         }
     };
     info!("Stopping: {reason}");
-    daemon.shutdown().await;
+    let hurry = async {
+        stop(&mut stops).await;
+    };
+    daemon.shutdown(ending, hurry).await;
     info!("Stopped");
     Ok(())
 }

@@ -10,6 +10,7 @@ use director::control::{
     status::{Status, Why},
 };
 use director::log::chain;
+use director::run::OnStop;
 use serde::de::DeserializeOwned;
 
 /// Where the daemon answers.
@@ -73,6 +74,25 @@ fn show<T: DeserializeOwned + Display>(socket: &Socket, format: Format, ask: Ask
             |told| told.to_string(),
         ),
     }))
+}
+
+/// Has a running daemon leave gracefully.
+#[derive(Debug, clap::Args)]
+pub(super) struct Stop {
+    #[command(flatten)]
+    socket: Socket,
+    /// What becomes of the kernel's table; by default what the daemon was told at its start.
+    #[arg(long, value_enum, value_name = "POLICY")]
+    policy: Option<OnStop>,
+}
+
+impl Stop {
+    pub(super) fn run(self) -> ExitCode {
+        self.socket.ask(match self.policy {
+            None => Ask::Stop,
+            Some(on_stop) => Ask::StopWith { on_stop },
+        })
+    }
 }
 
 impl Socket {

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use director::{host::Host, log, run};
 
@@ -24,6 +25,12 @@ pub(super) struct Run {
     /// What balances load.
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "kernel")]
     backend: run::Backend,
+    /// What becomes of the kernel's table when the daemon stops.
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "clear")]
+    on_stop: run::OnStop,
+    /// How long connections are waited for with the policy drain, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    drain_deadline: u32,
     /// Warns of keywords that are not done yet, and leaves them out, where it would refuse the file.
     #[arg(long)]
     lenient: bool,
@@ -45,6 +52,8 @@ impl Run {
         let mut options = run::Options::new(self.file);
         options.control = self.control;
         options.backend = self.backend;
+        options.on_stop = self.on_stop;
+        options.drain_deadline = Duration::from_secs(self.drain_deadline.into());
         options.reading.lenient = self.lenient;
         options.reading.config_id = self.config_id;
         let code = run::run(&options, &Host);

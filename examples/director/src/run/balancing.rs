@@ -5,13 +5,12 @@ use std::{collections::BTreeSet, net::IpAddr, num::NonZeroUsize, sync::Arc, time
 
 use health::{FleetEvent, FleetHandle, Snapshot};
 use ipvs::{
-    Change, ChangeOutcome, DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent,
-    ReconcilePolicy, Removal, Shutdown, Table, TableHandle, machine::MachineError,
+    DrainPolicy, IpvsBackend, IpvsError, Ownership, ReconcileEvent, ReconcilePolicy, Removal,
+    Table, TableHandle, machine::MachineError,
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinHandle,
-    time::timeout,
 };
 use tracing::{error, info, warn};
 use vrrp::Role;
@@ -40,8 +39,11 @@ use super::{
 };
 
 mod log;
+mod stopping;
 mod transaction;
 
+pub(super) use stopping::Ending;
+pub use stopping::OnStop;
 pub(super) use transaction::{NotFollowed, plan_start};
 
 /// The most probes that are under way at a time: each holds a file descriptor, of which a process
@@ -50,9 +52,6 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(512).expect("it is not zero"
 
 /// How long connections may go on to a server that the file no longer names.
 const LAST_CONNECTIONS: Duration = Duration::from_secs(3600);
-
-/// How long the table may take to be cleared when the daemon stops.
-const CLEARING: Duration = Duration::from_secs(5);
 
 /// Load balancing, in a task of its own.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ enum Job {
     Addresses(BTreeSet<IpAddr>),
     Act(Act, oneshot::Sender<Result<Vec<Done>, NoSuchServer>>),
     Look(oneshot::Sender<(Known, Arc<dyn IpvsBackend>)>),
-    Stop,
+    Stop(Ending, oneshot::Receiver<()>),
 }
 
 /// Something that an operator wants done with real servers.
@@ -140,38 +139,6 @@ impl Balancing {
         Ok(Self { jobs, task })
     }
 
-    /// Balances as this configuration says from now on. Servers that it no longer names leave once
-    /// their connections are gone.
-    ///
-    /// # Errors
-    /// It cannot be carried out; all goes on as it was.
-    pub(super) async fn configure(&self, config: &Config) -> Result<(), BalanceError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Configure(Box::new(config.clone()), reply));
-        answer.await.map_err(|_| BalanceError::Ended)?
-    }
-
-    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table. Not cancel safe: a dropped call may
-    /// have changed it or not.
-    ///
-    /// # Errors
-    /// It cannot be carried out, or the kernel refuses what is new in it; all goes on as it was.
-    pub(super) async fn reload(&self, config: &Config) -> Result<Kernel, BalanceError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Reload(Box::new(config.clone()), reply));
-        answer.await.map_err(|_| BalanceError::Ended)?
-    }
-
-    /// What [`reload`](Self::reload) would make of the kernel's table. Nothing changes.
-    ///
-    /// # Errors
-    /// It cannot be carried out, or the table cannot be read.
-    pub(super) async fn plan(&self, config: &Config) -> Result<Kernel, BalanceError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Plan(Box::new(config.clone()), reply));
-        answer.await.map_err(|_| BalanceError::Ended)?
-    }
-
     /// An instance of VRRP has another role.
     pub(super) fn on_role(&self, instance: &Arc<str>, role: Role) {
         self.send(Job::Role(Arc::clone(instance), role));
@@ -202,10 +169,21 @@ impl Balancing {
         answer.await.ok()
     }
 
-    /// Clears the table of what is ours.
-    pub(super) async fn shutdown(self) {
-        self.send(Job::Stop);
-        if let Err(error) = self.task.await {
+    /// Ends, and does with the table what is said; once `hurry` is over, without waiting for
+    /// connections.
+    pub(super) async fn shutdown(self, ending: Ending, hurry: impl Future<Output = ()>) {
+        let (hurry_up, hurried) = oneshot::channel();
+        self.send(Job::Stop(ending, hurried));
+        let mut task = self.task;
+        let ended = tokio::select! {
+            ended = &mut task => ended,
+            () = hurry => {
+                // An error means that nothing is waited for.
+                hurry_up.send(()).unwrap_or(());
+                task.await
+            }
+        };
+        if let Err(error) = ended {
             error!("load balancing did not end well: {}", chain(&error));
         }
     }
@@ -233,11 +211,13 @@ struct Task {
 
 impl Task {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Job>) {
-        loop {
+        let (ending, hurry) = loop {
             let mut removal = Removal::AtOnce;
             tokio::select! {
                 job = inbox.recv() => match job {
-                    None | Some(Job::Stop) => break,
+                    // Who held it is gone without a word: the next one takes the table over.
+                    None => return,
+                    Some(Job::Stop(ending, hurry)) => break (ending, hurry),
                     Some(Job::Role(instance, role)) => self.balancer.on_role(&instance, role),
                     Some(Job::Addresses(held)) => self.balancer.on_addresses(held),
                     Some(Job::Act(act, reply)) => {
@@ -270,8 +250,8 @@ impl Task {
                 }
             }
             self.work_off(removal);
-        }
-        self.stop().await;
+        };
+        self.stop(ending, hurry).await;
     }
 
     fn act(&mut self, act: &Act) -> Result<Vec<Done>, NoSuchServer> {
@@ -356,32 +336,6 @@ impl Task {
             self.table.set(self.balancer.table(), removal);
         }
     }
-
-    async fn stop(self) {
-        let Self {
-            balancer,
-            fleet,
-            backend,
-            table,
-            flush_on_stop,
-            notifier,
-            translating,
-            ..
-        } = self;
-        fleet.shutdown().await;
-        balancer.stop().for_each(|notice| tell(&notifier, &notice));
-        let cleared = table.shutdown(Shutdown::Remove(Removal::AtOnce));
-        let cleared = async {
-            cleared.await;
-            if flush_on_stop == Some(FlushOnStop::Table) {
-                flush(&*backend).await;
-            }
-        };
-        if timeout(CLEARING, cleared).await.is_err() {
-            error!("The table was not cleared within {CLEARING:?}: see `ipvsctl -Ln`");
-        }
-        translating.stop().await;
-    }
 }
 
 /// `lvs_flush`: whatever is there is taken for our own, so what is not desired goes.
@@ -389,15 +343,6 @@ fn owned_at_start(table: &Table, flush: bool) -> Ownership {
     match flush {
         true => Ownership::of(table),
         false => Ownership::default(),
-    }
-}
-
-/// Empties the table, whoever made what is in it.
-async fn flush(backend: &dyn IpvsBackend) {
-    match backend.apply(&[Change::Flush]).await.as_deref() {
-        Ok([ChangeOutcome::Done]) => {}
-        Ok(outcomes) => error!("The table was not emptied: {outcomes:?}"),
-        Err(error) => error!("The table was not emptied: {}", chain(error)),
     }
 }
 

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use vrrp::{Change, Event, Happening, Links, Role, TrackerState};
 
 use super::Backend;
-use super::balancing::{Act, Balancing};
+use super::balancing::{Act, Balancing, Ending};
 use super::events;
 use super::look::{Look, RoleChanges};
 use super::settings::Settings;
@@ -174,8 +174,9 @@ impl Daemon {
             .join("\n"))
     }
 
-    /// Leaves gracefully: addresses given up, the stop told, scripts ended.
-    pub(super) async fn shutdown(self) {
+    /// Leaves gracefully: addresses given up, the stop told, scripts ended. Once `hurry` is over,
+    /// connections are not waited for.
+    pub(super) async fn shutdown(self, ending: Ending, hurry: impl Future<Output = ()>) {
         let Self {
             vrrp,
             checks,
@@ -187,7 +188,7 @@ impl Daemon {
         vrrp.shutdown().await;
         // Clients go elsewhere by now.
         if let Some(balancing) = balancing {
-            balancing.shutdown().await;
+            balancing.shutdown(ending, hurry).await;
         }
         while let Ok(happening) = happenings.try_recv() {
             events::log(&happening);

@@ -10,6 +10,7 @@ use crate::{
     },
 };
 
+mod stopping;
 mod transaction;
 
 const PATH: &str = "/etc/keepalived/keepalived.conf";
@@ -62,6 +63,19 @@ async fn started(means: Means, flush: bool, runner: Arc<dyn Runner>) -> Balancin
     started.unwrap()
 }
 
+fn ending(on_stop: OnStop) -> Ending {
+    Ending {
+        on_stop,
+        drain_deadline: Duration::from_secs(60),
+    }
+}
+
+/// Ends it as it ends if nothing is said.
+async fn cleared(balancing: Balancing) {
+    let ending = ending(OnStop::default());
+    balancing.shutdown(ending, std::future::pending()).await;
+}
+
 async fn services(kernel: &Kernel) -> usize {
     kernel.snapshot().await.unwrap().services.len()
 }
@@ -77,7 +91,7 @@ async fn what_is_configured_comes_and_goes_and_strangers_stay() {
     balancing.configure(&config(&server("NAT"))).await.unwrap();
     settle().await;
     assert_eq!(services(&kernel).await, 2);
-    balancing.shutdown().await;
+    cleared(balancing).await;
     assert_eq!(services(&kernel).await, 1);
 }
 
@@ -88,13 +102,13 @@ async fn lvs_flush_removes_what_others_left_and_at_the_end_if_it_is_asked_to() {
     flushing.configure(&config(&server("NAT"))).await.unwrap();
     settle().await;
     assert_eq!(services(&kernel).await, 1);
-    flushing.shutdown().await;
+    cleared(flushing).await;
 
     let kernel = self::kernel();
     let flushing = balancing(&kernel, false).await;
     let text = format!("global_defs {{\nlvs_flush_on_stop\n}}\n{}", server("NAT"));
     flushing.configure(&config(&text)).await.unwrap();
-    flushing.shutdown().await;
+    cleared(flushing).await;
     assert_eq!(services(&kernel).await, 0);
 }
 
@@ -117,7 +131,7 @@ async fn with_ha_suspend_nothing_is_checked_while_the_address_is_elsewhere() {
     runner.journal();
     tokio::time::sleep(minute).await;
     assert_eq!(runner.started(), [] as [&str; 0]);
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 /// The weight that the only real server has in the kernel; `None` if it is not there.
@@ -150,7 +164,7 @@ async fn a_file_says_what_a_server_weighs_and_whether_it_is_used() {
     std::fs::remove_file(&path).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(weight(&kernel).await, Some(1));
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 const CLIENT: Client = Client {
@@ -217,7 +231,7 @@ async fn an_operators_order_reaches_the_kernel_and_outlives_a_reload() {
         "there are {named}, 10.0.0.2:80 of VS 10.1.0.100 80"
     )));
     assert_eq!(weights(&kernel).await, both(1, 1));
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,7 +275,7 @@ async fn who_is_disabled_goes_at_once_or_once_its_connections_are_gone() {
     let at_once = Action::Disable { drain: false };
     act(&balancing, "10.0.0.2", at_once).await.unwrap();
     assert_eq!(weights(&kernel).await, both(1, 0)[..1]);
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +291,7 @@ async fn a_forced_check_looks_now() {
     let told = act(&balancing, "10.0.0.1:80", Action::Probe).await.unwrap();
     assert_eq!(told, "10.0.0.1:80 of VS 10.1.0.100 80: its check looks now");
     assert_eq!(runner.started().len(), 1);
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 mod full_nat;

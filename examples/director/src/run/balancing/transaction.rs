@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use health::{Ask, Check, Fleet, Standing};
 use ipvs::{IpvsBackend, Ownership, Refusal, Table};
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    BalanceError, Balancer, CONCURRENCY, CheckName, Config, Duration, LAST_CONNECTIONS, Probes,
-    Task, leaving,
+    BalanceError, Balancer, Balancing, CONCURRENCY, CheckName, Config, Duration, Job,
+    LAST_CONNECTIONS, Probes, Task, leaving,
 };
 use crate::{
     log::chain,
@@ -42,6 +42,40 @@ pub(in crate::run) enum NotFollowed {
 fn list(refusals: &[Refusal]) -> String {
     let refusals = refusals.iter();
     refusals.map(|it| format!("\n  {}", chain(it))).collect()
+}
+
+impl Balancing {
+    /// Balances as this configuration says from now on. Servers that it no longer names leave once
+    /// their connections are gone.
+    ///
+    /// # Errors
+    /// It cannot be carried out; all goes on as it was.
+    pub(in crate::run) async fn configure(&self, config: &Config) -> Result<(), BalanceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Configure(Box::new(config.clone()), reply));
+        answer.await.map_err(|_| BalanceError::Ended)?
+    }
+
+    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table. Not cancel safe: a dropped call may
+    /// have changed it or not.
+    ///
+    /// # Errors
+    /// It cannot be carried out, or the kernel refuses what is new in it; all goes on as it was.
+    pub(in crate::run) async fn reload(&self, config: &Config) -> Result<Kernel, BalanceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Reload(Box::new(config.clone()), reply));
+        answer.await.map_err(|_| BalanceError::Ended)?
+    }
+
+    /// What [`reload`](Self::reload) would make of the kernel's table. Nothing changes.
+    ///
+    /// # Errors
+    /// It cannot be carried out, or the table cannot be read.
+    pub(in crate::run) async fn plan(&self, config: &Config) -> Result<Kernel, BalanceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Plan(Box::new(config.clone()), reply));
+        answer.await.map_err(|_| BalanceError::Ended)?
+    }
 }
 
 impl Task {

@@ -146,7 +146,7 @@ async fn sources_are_translated_before_a_server_is_there_and_until_it_has_left()
     );
     rig.configure(&server("FULLNAT")).await.unwrap();
     rig.nat.seen();
-    rig.balancing.shutdown().await;
+    cleared(rig.balancing).await;
     assert_eq!(rig.nat.seen(), [("remove", 0)]);
     let machine = rig.machine;
     assert_eq!(machine.value("net.ipv4.vs.conntrack"), Some("0".to_owned()));
@@ -165,5 +165,5 @@ async fn a_refusal_leaves_everything_as_it_was() {
     let error = rig.configure(&more).await.unwrap_err();
     assert!(error.to_string().contains("FULLNAT"), "{error}");
     assert_eq!(services(&rig.kernel).await, 1);
-    rig.balancing.shutdown().await;
+    cleared(rig.balancing).await;
 }

@@ -63,7 +63,7 @@ async fn a_plan_knows_the_health_of_servers_and_changes_nothing() {
         .map(|record| ipvs::text::command_line(&record.change))
         .collect();
     assert_eq!(made, commands(&other));
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +83,7 @@ async fn a_reload_that_the_kernel_refuses_is_taken_back_and_says_what_was_refuse
     // Checks and their results have lived through it: the first server is still out.
     let plan = balancing.plan(&two("rr", 7)).await.unwrap();
     assert_eq!(commands(&plan), [HEAVIER]);
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ async fn what_was_refused_before_is_no_reason_to_refuse_a_reload() {
     settle().await;
     let done = balancing.reload(&two("mh", 7)).await.unwrap();
     assert!(commands(&done).contains(&HEAVIER), "{done:?}");
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,5 +110,5 @@ async fn a_reload_while_the_kernel_cannot_be_asked_changes_nothing() {
         "{refused:?}"
     );
     assert_eq!(table(&kernel).await, before);
-    balancing.shutdown().await;
+    cleared(balancing).await;
 }
