@@ -11,6 +11,9 @@ use nix::sys::signal::Signal;
 
 use crate::{Node, Process};
 
+/// The control socket of our own daemon, on its node.
+const SOCKET: &str = "director.sock";
+
 /// Which daemon a [`Peer`] runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -44,7 +47,7 @@ impl Software {
                 let mut command = Command::new(director());
                 command
                     .args(["run", "--log-format", "text", "--control"])
-                    .arg(node.path("director.sock"))
+                    .arg(node.path(SOCKET))
                     .arg("-f")
                     .arg(configuration)
                     .env("RUST_LOG", "debug");
@@ -104,6 +107,21 @@ impl Peer {
         self.node
             .write(&format!("{}.conf", self.software), configuration);
         self.process.signal(Signal::SIGHUP);
+    }
+
+    /// Asks our own daemon something as an operator does, such as `drain 198.51.100.21`, and returns
+    /// what the command prints.
+    ///
+    /// # Panics
+    ///
+    /// When the command fails, as it does for a daemon that is not ours.
+    #[track_caller]
+    #[must_use]
+    pub fn ask(&self, words: &[&str]) -> String {
+        let (program, socket) = (director(), self.node.path(SOCKET));
+        let (program, socket) = (program.display().to_string(), socket.display().to_string());
+        let words = [words, &["--control", &socket]].concat();
+        self.node.run(&program, &words)
     }
 
     /// Stops it gracefully (SIGTERM) and waits until it has ended.

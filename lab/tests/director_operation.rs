@@ -200,22 +200,22 @@ fn the_control_socket_answers_reloads_and_stops() {
     let mut daemon = Peer::start(Software::Director, &node, &good);
     wait_until("the address", SOON, || node.holds(VIP));
 
-    let (program, socket) = (director(), node.path("director.sock"));
-    let ask = |words: &[&str]| {
-        let socket = socket.display().to_string();
-        let words = [words, &["--control", &socket]].concat();
-        node.run(&program.display().to_string(), &words)
-    };
-    let status = ask(&["status"]);
+    let socket = node.path("director.sock");
+    let status = daemon.ask(&["status"]);
     assert!(
         status.contains("VI_1") && status.contains("MASTER"),
         "{status}"
     );
     assert!(status.contains("holds 192.0.2.100/24 dev eth0"), "{status}");
-    let json = ask(&["status", "--format", "json"]);
+    let why = daemon.ask(&["why", "VI_1"]);
+    assert!(
+        why.contains("no master was heard (before: BACKUP)"),
+        "{why}"
+    );
+    let json = daemon.ask(&["status", "--format", "json"]);
     assert!(json.contains(r#""role": "MASTER""#), "{json}");
-    assert_eq!(ask(&["reload"]), "reloaded\nnothing changes\n");
-    assert_eq!(ask(&["stop"]), "stopping\n");
+    assert_eq!(daemon.ask(&["reload"]), "reloaded\nnothing changes\n");
+    assert_eq!(daemon.ask(&["stop"]), "stopping\n");
     assert!(daemon.wait(SOON).success());
     assert!(!node.holds(VIP) && !socket.exists());
 }

@@ -12,6 +12,7 @@ mod full_nat;
 mod guide;
 mod kernel;
 mod masquerade;
+mod orders;
 mod site;
 mod sync;
 mod tunnel;
