@@ -23,7 +23,7 @@
 //!
 //! A destination that was removed keeps its connections. Whether packets still go there is the
 //! data plane's to decide: [`Plane::send`] and [`Plane::connect`] answer [`Dropped::Removed`], as
-//! the kernel drops them; [`Plane::route`] tells where it was.
+//! the kernel drops them; `Plane::passed` takes what went there nevertheless.
 
 mod apply;
 #[cfg(feature = "userspace")]
