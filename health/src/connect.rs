@@ -34,6 +34,10 @@ pub struct Connect {
     /// The address to connect from; `None`: the kernel chooses (`bindto`). The port is chosen for
     /// each server, so that there are as many as without it.
     pub bind_address: Option<IpAddr>,
+    /// Connects from the address that the kernel would talk to this one from, where
+    /// [`bind_address`](Self::bind_address) is `None`: for a server that is reached by another
+    /// address than its own.
+    pub bind_towards: Option<IpAddr>,
     /// The port to connect from; `None`: the kernel chooses (`bind_port`). The same port can be
     /// used again for the same server only a minute later, unless the server closes first.
     pub bind_port: Option<NonZeroU16>,
@@ -129,7 +133,7 @@ impl Connect {
                 .set_mark(mark.get())
                 .map_err(|source| local(format!("set firewall mark {mark}"), source))?;
         }
-        if let Some(source) = self.source(destination) {
+        if let Some(source) = self.source(destination)? {
             if self.bind_port.is_some() {
                 socket
                     .set_reuse_address(true)
@@ -147,17 +151,53 @@ impl Connect {
     }
 
     /// Where to connect from, unless the kernel chooses all of it.
-    fn source(&self, destination: SocketAddr) -> Option<SocketAddr> {
-        if self.bind_address.is_none() && self.bind_port.is_none() {
-            return None;
+    fn source(&self, destination: SocketAddr) -> Result<Option<SocketAddr>, ProbeError> {
+        let address = match (self.bind_address, self.bind_towards) {
+            (None, Some(server)) => {
+                let own = own_address_towards(server)?;
+                if own == destination.ip() {
+                    return Err(from_itself(own));
+                }
+                Some(own)
+            }
+            (address, _) => address,
+        };
+        if address.is_none() && self.bind_port.is_none() {
+            return Ok(None);
         }
         let any = match destination {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
         let port = self.bind_port.map_or(0, NonZeroU16::get);
-        Some(SocketAddr::new(self.bind_address.unwrap_or(any), port))
+        Ok(Some(SocketAddr::new(address.unwrap_or(any), port)))
     }
+}
+
+/// A virtual address that the kernel takes for the best to talk to real servers from.
+fn from_itself(address: IpAddr) -> ProbeError {
+    let action = format!(
+        "choose another address to ask {address} from than {address} itself: say which (`bindto`), \
+         or give it no preference (`preferred_lft 0`)"
+    );
+    local(action, io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// The address that the kernel would talk to a server from. Nothing is sent.
+fn own_address_towards(server: IpAddr) -> Result<IpAddr, ProbeError> {
+    /// Any will do.
+    const PORT: u16 = 9;
+    let any = match server {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let asked = || {
+        let socket = std::net::UdpSocket::bind((any, 0))?;
+        socket.connect((server, PORT))?;
+        socket.local_addr()
+    };
+    let address = asked().map_err(|source| while_connecting((server, 0).into(), source))?;
+    Ok(address.ip())
 }
 
 pub(crate) fn local(action: impl fmt::Display, source: io::Error) -> ProbeError {

@@ -124,6 +124,23 @@ async fn a_server_that_swallows_packets_outlasts_the_probes_own_time() {
 }
 
 #[tokio::test]
+async fn a_target_is_not_asked_from_its_own_address_where_another_servers_is_wanted() {
+    // The loopback interface talks to all of 127.0.0.0/8 from 127.0.0.1.
+    let (_listener, target) = listener().await;
+    let towards = "127.0.0.3".parse().ok();
+    let asked = probe(target, |connect| connect.bind_towards = towards).await;
+    let error = asked.unwrap_err().to_string();
+    assert!(error.contains("bindto"), "{error}");
+
+    let elsewhere = TcpListener::bind("127.0.0.9:0").await.unwrap();
+    let target = Target::new(elsewhere.local_addr().unwrap());
+    let asked = probe(target, |connect| connect.bind_towards = towards);
+    asked.await.unwrap();
+    let (_, from) = elsewhere.accept().await.unwrap();
+    assert_eq!(from.ip().to_string(), "127.0.0.1");
+}
+
+#[tokio::test]
 async fn it_comes_from_where_it_is_told_and_goes_where_it_is_told() {
     let (listener, _) = listener().await;
     let elsewhere = listener.local_addr().unwrap();

@@ -41,7 +41,7 @@ impl DestinationSettings {
 }
 
 /// How packets get to a destination.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the kernel's methods")]
 pub enum Forwarding {
     /// Network address translation (`-m`, NAT): the destination answers through the director.
@@ -58,7 +58,7 @@ pub enum Forwarding {
 }
 
 /// What packets to a destination are wrapped in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the kernel's tunnels")]
 pub enum Tunnel {
     /// IP in IP.
@@ -79,7 +79,7 @@ pub enum Tunnel {
 }
 
 /// Checksum of packets in generic UDP encapsulation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the kernel's choices")]
 pub enum GueChecksum {
     /// None (`--tun-nocsum`).
@@ -92,7 +92,7 @@ pub enum GueChecksum {
 }
 
 /// Checksum of packets in generic routing encapsulation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the kernel's choices")]
 pub enum GreChecksum {
     /// None (`--tun-nocsum`).

@@ -85,7 +85,8 @@ impl RealServer {
                 })),
             }
         }
-        edits.extend(self.loose_reverse_path(machine, &interfaces).await?);
+        let is_used = |interface| self.takes_packets_by(interface);
+        edits.extend(loose_reverse_path(machine, &interfaces, is_used).await?);
         for (interface, address) in self.places() {
             if named(&interfaces, interface).is_some_and(|found| !found.has(address)) {
                 edits.push(Edit::Address { interface, address });
@@ -95,33 +96,35 @@ impl RealServer {
     }
 
     /// Packets come in by the tunnel's end, or by any interface where they are routed directly.
-    async fn loose_reverse_path(
-        &self,
-        machine: &dyn Machine,
-        interfaces: &[Interface],
-    ) -> Result<Vec<Edit>, MachineError> {
+    fn takes_packets_by(&self, interface: InterfaceName) -> bool {
         let ipv4 = self.vips.iter().filter(|(vip, _)| vip.is_ipv4());
         let used: BTreeSet<Place> = ipv4.map(Place::of).collect();
-        let everywhere = used.contains(&Place::Loopback);
-        let number = |value: &str| value.parse::<u8>().unwrap_or_default();
-        let all = machine.sysctl("net.ipv4.conf.all.rp_filter").await?;
-        let all = all.as_deref().map_or(0, number);
-        let mut edits = Vec::new();
-        for interface in interfaces {
-            let is_end = used
-                .iter()
-                .any(|place| place.interface() == interface.name && *place != Place::Loopback);
-            let is_loopback = interface.name == Place::Loopback.interface();
-            if !is_end && (is_loopback || !everywhere) {
-                continue;
-            }
-            let name = reverse_path_of(interface.name);
-            // The greater of both values holds; 1 is strict, 2 loose.
-            let is_good = |value: &str| number(value).max(all) != 1;
-            edits.extend(sysctl(machine, &name, "2", is_good).await?);
-        }
-        Ok(edits)
+        let is_end = |place: &Place| place.interface() == interface && *place != Place::Loopback;
+        used.contains(&Place::Loopback) || used.iter().any(is_end)
     }
+}
+
+/// What lets interfaces, those of them that are used, take packets whose answers would go by
+/// another. The loopback interface never needs it.
+pub(crate) async fn loose_reverse_path(
+    machine: &dyn Machine,
+    interfaces: &[Interface],
+    is_used: impl Fn(InterfaceName) -> bool,
+) -> Result<Vec<Edit>, MachineError> {
+    let number = |value: &str| value.parse::<u8>().unwrap_or_default();
+    let all = machine.sysctl("net.ipv4.conf.all.rp_filter").await?;
+    let all = all.as_deref().map_or(0, number);
+    let mut edits = Vec::new();
+    for interface in interfaces {
+        if interface.name == Place::Loopback.interface() || !is_used(interface.name) {
+            continue;
+        }
+        let name = reverse_path_of(interface.name);
+        // The greater of both values holds; 1 is strict, 2 loose.
+        let is_good = |value: &str| number(value).max(all) != 1;
+        edits.extend(sysctl(machine, &name, "2", is_good).await?);
+    }
+    Ok(edits)
 }
 
 /// The sysctl that says whether an interface takes packets whose answers would go elsewhere.

@@ -126,6 +126,22 @@ async fn a_director_forwards_what_it_is_asked_to_and_nothing_else() {
     assert_eq!(forwarder.edits(&machine).await.unwrap(), []);
 }
 
+#[tokio::test]
+async fn a_director_that_is_its_own_client_takes_its_own_addresses_from_the_network() {
+    let machine = Machine::new();
+    machine.set("net.ipv4.conf.eth0.rp_filter", "1");
+    let mut forwarder = Forwarder::default();
+    forwarder.is_own_client = true;
+    let edits = forwarder.edits(&machine).await.unwrap();
+    let expected = [
+        "sysctl net.ipv4.conf.eth0.rp_filter = 2, was 1",
+        "sysctl net.ipv4.conf.all.accept_local = 1, was 0",
+    ];
+    assert_eq!(lines(&edits), expected);
+    machine::make(&machine, &edits).await.unwrap();
+    assert_eq!(forwarder.edits(&machine).await.unwrap(), []);
+}
+
 fn servers() -> impl Strategy<Value = RealServer> {
     let vip = prop_oneof![
         (1..9_u8).prop_map(|host| IpAddr::from([10, 1, 0, host])),

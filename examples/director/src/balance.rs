@@ -24,6 +24,7 @@ mod full_nat;
 mod names;
 mod notice;
 mod orders;
+mod paths;
 mod pool;
 mod probes;
 mod quorums;
@@ -35,6 +36,7 @@ pub use full_nat::Translation;
 pub use names::{CheckName, MemberName, NotARealServer, RealServerName};
 pub use notice::Notice;
 pub use orders::{Action, Done, NoWeight, Order, OrderedWeight};
+pub use paths::Paths;
 pub use probes::{CannotCheck, Probes};
 pub use selection::{NoSuchServer, Selection, is_called};
 pub use view::{MemberView, PoolView};
@@ -83,6 +85,7 @@ pub struct Balancer {
     timeouts: Timeouts,
     roles: BTreeMap<Arc<str>, Role>,
     suspension: Suspension,
+    paths: Paths,
     outputs: VecDeque<Output>,
 }
 
@@ -98,6 +101,7 @@ impl Balancer {
             timeouts,
             roles: BTreeMap::new(),
             suspension: Suspension::default(),
+            paths: Paths::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -149,6 +153,7 @@ impl Balancer {
         let names = self.pools.iter().map(|pool| pool.config().name.clone());
         self.pool_by_name = names.zip(0..).collect();
         self.lvs = config.lvs.clone();
+        self.paths = Paths::of(config);
         self.outputs.push_back(Output::Table);
         self.settle_suspension();
     }
@@ -274,6 +279,7 @@ impl Balancer {
         for pool in &self.pools {
             pool.add_to(&mut table);
         }
+        self.paths.add_to(&mut table);
         let change = self.lvs.timeouts;
         if change != ipvs::TimeoutChange::default() {
             table.timeouts = Some(change.applied_to(self.timeouts));

@@ -7,6 +7,7 @@
 //! | `daemon` | the task that owns the configuration and hears everything |
 //! | `balancing` | the task that keeps virtual servers |
 //! | `means` | what it is carried out with: the kernel, or memory |
+//! | `preparation` | what the machine is set to for it |
 //! | `full_nat` | FULLNAT in step with the table |
 //! | `track_files` | files that are written before they are read |
 //! | `look` | what is known of everything at one moment, for who asks |
@@ -38,6 +39,7 @@ mod full_nat;
 mod look;
 mod means;
 mod planning;
+mod preparation;
 mod settings;
 mod track_files;
 mod vrrp_thread;

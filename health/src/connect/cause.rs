@@ -44,6 +44,8 @@ fn of_address(address: SocketAddr, source: io::Error) -> Result<ProbeError, io::
             | libc::EHOSTDOWN
             | libc::ENETDOWN
             | libc::ENONET
+            // No end of a tunnel.
+            | libc::ENOPROTOOPT
             | libc::EPROTO
             | libc::ETIMEDOUT,
         ) => Ok(ProbeError::Unreachable { address, source }),

@@ -44,6 +44,7 @@ impl Machine {
             is_forbidden: false,
         };
         for name in [
+            "net.ipv4.conf.all.accept_local",
             "net.ipv4.conf.all.arp_announce",
             "net.ipv4.conf.all.arp_ignore",
             "net.ipv4.conf.all.rp_filter",

@@ -3,9 +3,9 @@
 use ipvs::{
     FULL_NAT_CHAIN, Family, Forwarder, FullNat, Iptables, Protocol, SourceNat as _, Translated,
 };
-use lab::{Flow, Session};
+use lab::{Flow, Peer, Session, Software, wait_until};
 
-use crate::site::{Site, VIP, VIP_V6, load, on, prepare_director, share, snapshot, socket};
+use crate::site::{SOON, Site, VIP, VIP_V6, load, on, prepare_director, share, snapshot, socket};
 
 const TABLE: &str = "-A -t 192.0.2.100:80 -s rr\n\
     -a -t 192.0.2.100:80 -r 192.0.2.21:8080 -m\n\
@@ -66,4 +66,47 @@ fn servers_beside_the_client_see_the_director_and_answer_through_it() {
     let rules = ["iptables-legacy-save", "ip6tables-legacy-save"]
         .map(|save| site.director.run(save, &["-t", "nat"]));
     assert!(!rules.concat().contains(FULL_NAT_CHAIN), "{rules:?}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn director_translates_what_its_file_says_and_leaves_the_machine_as_it_was() {
+    let mut site = Site::one_card("full-nat-run");
+    site.serve(["192.0.2.21:8080", "192.0.2.22:8080"]);
+    let configuration = |method: &str| {
+        format!(
+            "virtual_server {VIP} 80 {{\nprotocol TCP\nlb_algo rr\nlb_kind {method}\n\
+             real_server 192.0.2.21 8080 {{\n}}\nreal_server 192.0.2.22 8080 {{\n}}\n}}\n"
+        )
+    };
+    let mut daemon = Peer::start(
+        Software::Director,
+        &site.director,
+        &configuration("FULLNAT"),
+    );
+    let table = || site.director.run("ipvsadm", &["-Sn"]);
+    let rules = || site.director.run("iptables-legacy-save", &["-t", "nat"]);
+    wait_until("the servers", SOON, || table().contains("192.0.2.22:8080"));
+
+    let answers = site.curl(4, &format!("{VIP}:80"));
+
+    assert_eq!(share(&answers), [("rs1", 2), ("rs2", 2)]);
+    for answer in &answers {
+        assert_eq!(answer.client.ip().to_string(), "192.0.2.1");
+    }
+    daemon.reload(&configuration("NAT"));
+    wait_until("the end of FULLNAT", SOON, || {
+        !rules().contains(FULL_NAT_CHAIN)
+    });
+    assert!(table().contains("192.0.2.22:8080"), "{}", table());
+    daemon.reload(&configuration("FULLNAT"));
+    wait_until("FULLNAT again", SOON, || rules().contains(FULL_NAT_CHAIN));
+    daemon.stop(SOON);
+    assert_eq!(table(), "");
+    assert!(!rules().contains(FULL_NAT_CHAIN), "{}", rules());
+    let conntrack = [
+        "/proc/sys/net/ipv4/vs/conntrack",
+        "/proc/sys/net/ipv4/ip_forward",
+    ];
+    assert_eq!(site.director.run("cat", &conntrack), "0\n0\n");
 }

@@ -13,6 +13,7 @@ mod guide;
 mod kernel;
 mod masquerade;
 mod orders;
+mod path;
 mod site;
 mod sync;
 mod tunnel;

@@ -13,7 +13,7 @@ use health::{
 };
 use ipvs::Endpoint;
 
-use super::{CheckName, RealServerName};
+use super::{CheckName, Paths, RealServerName};
 use crate::{
     conf::model::{self, CheckKind, Config, Origin, TlsClient},
     log::chain,
@@ -94,6 +94,7 @@ impl Probes {
             probes: BTreeMap::new(),
             tls: config.tls.clone(),
         };
+        let paths = Paths::of(config);
         let same_client = self.tls == next.tls;
         let mut asks = Vec::new();
         for virtual_server in &config.virtual_servers {
@@ -101,12 +102,14 @@ impl Probes {
                 let real_server = RealServerName::of(server);
                 for (number, check) in server.checks.iter().enumerate() {
                     let known = same_client.then_some(&self.probes);
-                    let probe = next.probe(check, known).map_err(|reason| CannotCheck {
-                        kind: check.kind.keyword(),
-                        real_server: real_server.to_string(),
-                        virtual_server: virtual_server.name.to_string(),
-                        reason,
-                    })?;
+                    let probe = next
+                        .probe(check, &paths, known)
+                        .map_err(|reason| CannotCheck {
+                            kind: check.kind.keyword(),
+                            real_server: real_server.to_string(),
+                            virtual_server: virtual_server.name.to_string(),
+                            reason,
+                        })?;
                     let target = target(&check.kind, server.destination.address);
                     asks.push(Ask {
                         service: CheckName {
@@ -129,11 +132,17 @@ impl Probes {
     fn probe(
         &mut self,
         check: &model::Check,
+        paths: &Paths,
         known: Option<&BTreeMap<Key, Arc<dyn HealthProbe>>>,
     ) -> Result<Arc<dyn HealthProbe>, String> {
         let silence = matches!(&check.kind, CheckKind::Udp(udp) if udp.reply.is_none());
         let timeout = silence.then_some(check.config.timeout);
-        let key = (check.kind.clone(), timeout, check.log_all_failures);
+        let mark = check.kind.path().and_then(|path| paths.mark(&path));
+        let kind = match mark {
+            Some(mark) => check.kind.clone().marked(mark),
+            None => check.kind.clone(),
+        };
+        let key = (kind, timeout, check.log_all_failures);
         if let Some(probe) = self.probes.get(&key) {
             return Ok(Arc::clone(probe));
         }
@@ -142,7 +151,7 @@ impl Probes {
             self.probes.insert(key, Arc::clone(&probe));
             return Ok(probe);
         }
-        let probe = self.make(check)?;
+        let probe = self.make(&key.0, check.config.timeout)?;
         let probe = match check.log_all_failures {
             true => Arc::new(Logged {
                 kind: check.kind.keyword(),
@@ -154,16 +163,16 @@ impl Probes {
         Ok(probe)
     }
 
-    fn make(&self, check: &model::Check) -> Result<Arc<dyn HealthProbe>, String> {
-        let probe: Arc<dyn HealthProbe> = match &check.kind {
-            CheckKind::Tcp(tcp) => Arc::new(TcpProbe::new(connect(&tcp.from))),
-            CheckKind::Ping { from, .. } => Arc::new(PingProbe::new(connect(from))),
+    fn make(&self, kind: &CheckKind, timeout: Duration) -> Result<Arc<dyn HealthProbe>, String> {
+        let probe: Arc<dyn HealthProbe> = match kind {
+            CheckKind::Tcp(tcp) => Arc::new(TcpProbe::new(connect(tcp))),
+            CheckKind::Ping { from, .. } => Arc::new(PingProbe::new(coming(from))),
             CheckKind::Smtp {
                 connect: to,
                 helo_name,
             } => {
                 let name = helo_name.clone().unwrap_or_else(host_name);
-                let smtp = SmtpProbe::new(connect(&to.from), Hello::Helo, &name);
+                let smtp = SmtpProbe::new(connect(to), Hello::Helo, &name);
                 Arc::new(smtp.map_err(|error| error.to_string())?)
             }
             CheckKind::Dns {
@@ -171,10 +180,10 @@ impl Probes {
                 record,
                 name,
             } => {
-                let dns = DnsProbe::new(connect(&to.from), name, record_type(*record));
+                let dns = DnsProbe::new(connect(to), name, record_type(*record));
                 Arc::new(dns.map_err(|error| error.to_string())?)
             }
-            CheckKind::Udp(udp) => Arc::new(udp_probe(udp, check.config.timeout)),
+            CheckKind::Udp(udp) => Arc::new(udp_probe(udp, timeout)),
             CheckKind::File(file) => {
                 let probe = FileProbe::new(&file.path).or_missing();
                 let probe = probe.with_number(file.weight);
@@ -196,7 +205,7 @@ impl Probes {
 
 fn udp_probe(udp: &model::UdpCheck, timeout: Duration) -> UdpProbe {
     let payload = udp.payload.clone().unwrap_or_else(|| UDP_PAYLOAD.to_vec());
-    let connect = connect(&udp.connect.from);
+    let connect = connect(&udp.connect);
     match &udp.reply {
         // Silence is success, and has to be one before the deadline makes it a failure.
         None => UdpProbe::new(connect, payload, timeout * 9 / 10),
@@ -239,7 +248,13 @@ fn target(kind: &CheckKind, real_server: std::net::IpAddr) -> Target {
     })
 }
 
-fn connect(from: &Origin) -> Connect {
+fn connect(to: &model::Connect) -> Connect {
+    let mut connect = coming(&to.from);
+    connect.bind_towards = to.path.map(|path| path.server);
+    connect
+}
+
+fn coming(from: &Origin) -> Connect {
     let mut connect = Connect::default();
     connect.bind_address = from.address;
     connect.bind_port = from.port;

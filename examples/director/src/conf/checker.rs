@@ -3,6 +3,7 @@
 mod file;
 mod http;
 mod misc;
+mod path;
 mod udp;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use health::{CheckConfig, WhenDown};
-use ipvs::{Endpoint, Family, InterfaceName};
+use ipvs::{Endpoint, Family, Forwarding, InterfaceName};
 
 use super::{
     context::Context,
@@ -21,7 +22,7 @@ use super::{
         Block, DNS_CHECK, HOST, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SSL_GET, TCP_CHECK,
         UDP_CHECK,
     },
-    model::{Check, CheckKind, Connect, Origin, RecordType},
+    model::{Check, CheckKind, Connect, ForwardingPath, Origin, RecordType},
     source::Span,
     track_file::TrackFiles,
     tree::Item,
@@ -29,12 +30,20 @@ use super::{
     virtual_server::{Timing, TimingDefaults},
 };
 
+use path::Wanted;
+
 /// What a checker has from around it.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
     /// The real server's address and port; `None` if they could not be read.
     pub(super) server: Option<(IpAddr, Option<u16>)>,
     pub(super) service_port: ServicePort,
+    /// How packets get to the real server; `None` if that could not be read.
+    pub(super) forwarding: Option<Forwarding>,
+    /// A virtual address, for checks that take the way of the clients' packets.
+    pub(super) vip: Option<IpAddr>,
+    /// `forwarding_path` of the virtual server.
+    pub(super) forwarding_path: bool,
     /// The times of the real server, within those of the virtual server.
     pub(super) timing: Timing,
     /// The default of `misc_timeout`.
@@ -62,6 +71,10 @@ struct Common {
     from: Origin,
     timing: Timing,
     log_all_failures: bool,
+    /// `forwarding_path`, and where it stands.
+    path: Option<(bool, Span)>,
+    /// Where `fwmark` stands.
+    mark: Option<Span>,
     span: Option<Span>,
     /// Where `bindto` stands.
     bind: Option<Span>,
@@ -159,7 +172,13 @@ impl Common {
             "fwmark" => {
                 let mark = context.one(item, "a number", whole("a firewall mark", 0..=u32::MAX));
                 self.from.fwmark = mark.and_then(NonZeroU32::new);
+                self.mark = Some(item.span());
                 mark.is_some()
+            }
+            "forwarding_path" => {
+                let wanted = context.switch(item);
+                self.path = wanted.map(|wanted| (wanted, item.span()));
+                wanted.is_some()
             }
             "log_all_failures" => {
                 self.log_all_failures = context.switch(item).unwrap_or(self.log_all_failures);
@@ -178,7 +197,15 @@ impl Common {
         target: &Target<'_>,
         port: Option<u16>,
     ) -> Option<Connect> {
-        let address = self.address(context, target)?;
+        let path = match self.path(context, target) {
+            Wanted::Not => None,
+            Wanted::Yes(forwarding) => Some(forwarding),
+            Wanted::Broken => return None,
+        };
+        let address = match path {
+            None => self.address(context, target)?,
+            Some(_) => self.virtual_address(context, target)?,
+        };
         let of_server = target
             .server
             .and_then(|(_, port)| port)
@@ -187,7 +214,9 @@ impl Common {
             ServicePort::One(port) => Some(port),
             ServicePort::NotOne | ServicePort::Unknown => None,
         };
-        let Some(port) = self.port.or(port).or(of_server).or(of_service) else {
+        // Packets on their way keep the port that clients ask for.
+        let of_path = of_service.filter(|_| path.is_some());
+        let Some(port) = self.port.or(of_path).or(port).or(of_server).or(of_service) else {
             if let Some(span) = self.span
                 && target.service_port == ServicePort::NotOne
             {
@@ -202,6 +231,14 @@ impl Common {
         Some(Connect {
             to: Endpoint::new(address, port),
             from: self.from,
+            path: path.and_then(|forwarding| {
+                let (server, _) = target.server?;
+                Some(ForwardingPath {
+                    server,
+                    forwarding,
+                    family: Family::of(address),
+                })
+            }),
         })
     }
 
@@ -281,6 +318,7 @@ fn smtp(context: &mut Context<'_>, target: &Target<'_>, block: Item<'_>) -> Vec<
         let mut of_host = Common::read(context, target, host, &HOST, not_yet);
         of_host.timing = of_host.timing.within(common.timing);
         of_host.log_all_failures = common.log_all_failures;
+        of_host.path = common.path;
         of_host.broken |= common.broken;
         commons.push(of_host);
     }

@@ -2,7 +2,8 @@
 //!
 //! This file is the one place that says which words there are: the nearest-word hints, "belongs
 //! to another block", the places of missing braces and "not done yet" all come from it. The
-//! words are those of keepalived.conf(5) and of the releases up to 2.4.3.
+//! words are those of keepalived.conf(5) and of the releases up to 2.4.3, and `forwarding_path`, which
+//! is director's own: keepalived tells that it does not know it, and goes on.
 
 mod balancing;
 

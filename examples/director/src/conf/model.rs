@@ -8,8 +8,8 @@ mod check;
 mod virtual_server;
 
 pub use check::{
-    Check, CheckKind, Connect, FileCheck, HttpCheck, HttpVersion, MiscCheck, Origin, RecordType,
-    RegexOptions, Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
+    Check, CheckKind, Connect, FileCheck, ForwardingPath, HttpCheck, HttpVersion, MiscCheck,
+    Origin, RecordType, RegexOptions, Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
 };
 pub use virtual_server::{
     Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, Served, SorryServer, TlsClient, Vip,

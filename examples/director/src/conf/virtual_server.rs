@@ -66,6 +66,7 @@ struct Draft<'t> {
     virtualhost: Option<String>,
     omega: bool,
     ha_suspend: bool,
+    forwarding_path: bool,
     quorum: u32,
     hysteresis: u32,
     quorum_up: Option<Script>,
@@ -97,6 +98,7 @@ pub(super) fn virtual_server(
         virtualhost: None,
         omega: false,
         ha_suspend: false,
+        forwarding_path: false,
         quorum: 1,
         hysteresis: 0,
         quorum_up: None,
@@ -132,6 +134,7 @@ fn setting<'t>(context: &mut Context<'_>, draft: &mut Draft<'t>, keyword: &str, 
             draft.virtualhost = context.one(item, "a name", |text| Ok(text.to_owned()));
         }
         "omega" => draft.omega = context.flag(item),
+        "forwarding_path" => draft.forwarding_path = context.switch(item) == Some(true),
         "ha_suspend" => draft.ha_suspend = context.flag(item),
         "quorum" => {
             let parse = whole("a quorum", 1..=u32::MAX);
@@ -223,6 +226,9 @@ fn complete(
     let weight = pool.weight();
     let (quorum, notes) = QuorumConfig::new(draft.quorum, draft.hysteresis, weight);
     rules::say_quorum(context, places, &notes);
+    if draft.forwarding_path {
+        rules::say_unused_path(context, places, &pool.servers);
+    }
     let ha_suspend = rules::ha_suspend(context, draft.ha_suspend, &services, places);
     let server = VirtualServer {
         name,

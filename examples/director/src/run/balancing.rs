@@ -34,6 +34,7 @@ use crate::{
 use super::{
     full_nat::{FullNatError, Translating},
     means::Means,
+    preparation::{Preparation, PrepareError},
     settings::command,
     track_files::TrackFiles,
 };
@@ -92,6 +93,8 @@ pub(super) enum BalanceError {
     #[error(transparent)]
     Machine(#[from] MachineError),
     #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
     FullNat(#[from] FullNatError),
     #[error("the checks contradict each other")]
     Fleet(#[from] health::AskError),
@@ -132,7 +135,8 @@ impl Balancing {
             table,
             flush_on_stop: None,
             track_files: TrackFiles::default(),
-            translating: Translating::new(source_nat, machine),
+            translating: Translating::new(source_nat),
+            preparation: Preparation::new(machine),
             notifier,
         };
         let task = tokio::spawn(task.run(inbox));
@@ -205,6 +209,7 @@ struct Task {
     flush_on_stop: Option<FlushOnStop>,
     track_files: TrackFiles,
     translating: Translating,
+    preparation: Preparation,
     changes: Option<broadcast::Receiver<ReconcileEvent>>,
     notifier: Notifier,
 }

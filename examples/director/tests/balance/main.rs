@@ -3,5 +3,6 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 mod orders;
+mod paths;
 mod rig;
 mod verdicts;

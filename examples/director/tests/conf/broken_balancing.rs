@@ -410,3 +410,49 @@ fn of_track_files() {
         &check("«vrrp_track_file F {\nfile /f\n}", named),
     );
 }
+
+#[test]
+fn of_forwarding_paths() {
+    let by = |name: &str, kind: &str, service: &str, checker: &str| {
+        format!(
+            "virtual_server {name} {{\nprotocol TCP\nlb_algo rr\nlb_kind {kind}\n{service}\n\
+             real_server 192.0.2.2 80 {{\n{checker}\n}}\n}}\n"
+        )
+    };
+    let vip = "192.0.2.1 80";
+    for (code, text) in [
+        (
+            Conflict,
+            by(vip, "NAT", "", "TCP_CHECK {\n«forwarding_path\n}"),
+        ),
+        (
+            Conflict,
+            by(vip, "DR", "", "TCP_CHECK {\nforwarding_path\n«fwmark 3\n}"),
+        ),
+        (
+            Conflict,
+            by(
+                "2001:db8::1 80",
+                "TUN",
+                "",
+                "TCP_CHECK {\n«forwarding_path\n}",
+            ),
+        ),
+        (Unused, by(vip, "NAT", "«forwarding_path", "TCP_CHECK {\n}")),
+        (Unused, by(vip, "DR", "«forwarding_path", "PING_CHECK {\n}")),
+        (
+            WrongBlock,
+            by(vip, "DR", "", "PING_CHECK {\n«forwarding_path\n}"),
+        ),
+    ] {
+        expect(&[code], &text);
+    }
+    let of_mark = |checker: &str| by("fwmark 7", "DR", "", checker).replace("protocol TCP\n", "");
+    let checker = "TCP_CHECK {\nforwarding_path\nconnect_port 80\n}";
+    let text = of_mark(checker).replace("real_server 192.0.2.2 80", "real_server 192.0.2.2");
+    expect(&[MissingKeyword], &text.replace("TCP_CHECK", "«TCP_CHECK"));
+    expect(
+        &[],
+        &text.replace("connect_port 80", "connect_port 80\nconnect_ip 192.0.2.1"),
+    );
+}

@@ -298,3 +298,68 @@ fn with_fast_recovery_pages_follow_one_another_at_once() {
     assert!(fast("fast_recovery") && fast("fast_recovery on"));
     assert!(!fast("") && !fast("fast_recovery off"));
 }
+
+#[test]
+fn on_the_forwarding_path_the_virtual_address_is_asked() {
+    let connect = |check: Check| {
+        let CheckKind::Tcp(connect) = check.kind else {
+            panic!("a check that connects");
+        };
+        connect
+    };
+    let by = |kind: &str, service: &str, lines: &str| {
+        let text = text(service, lines).replace("lb_kind NAT", &format!("lb_kind {kind}"));
+        let mut config = good(&text);
+        connect(
+            config
+                .virtual_servers
+                .remove(0)
+                .real_servers
+                .remove(0)
+                .checks
+                .remove(0),
+        )
+    };
+    let own = endpoint("10.0.0.1:80");
+    let vip = endpoint("192.0.2.1:80");
+    let server: IpAddr = "10.0.0.1".parse().unwrap();
+    for (kind, service, lines, to) in [
+        ("DR", "", "TCP_CHECK {\n}", own),
+        ("DR", "forwarding_path", "TCP_CHECK {\n}", vip),
+        ("TUN", "forwarding_path on", "TCP_CHECK {\n}", vip),
+        (
+            "DR",
+            "forwarding_path",
+            "TCP_CHECK {\nforwarding_path off\n}\n}\nreal_server 10.0.0.2 80 {\nTCP_CHECK {\n}",
+            own,
+        ),
+        ("DR", "", "TCP_CHECK {\nforwarding_path\n}", vip),
+        (
+            "DR",
+            "",
+            "TCP_CHECK {\nforwarding_path\nconnect_ip 192.0.2.9\nconnect_port 81\n}",
+            endpoint("192.0.2.9:81"),
+        ),
+        // What is of the whole virtual server is for those that it makes sense for.
+        (
+            "DR",
+            "forwarding_path",
+            "lvs_method NAT\nTCP_CHECK {\n}\n}\nreal_server 10.0.0.2 80 {\nTCP_CHECK {\n}",
+            own,
+        ),
+    ] {
+        let connect = by(kind, service, lines);
+        assert_eq!(connect.to, to, "{kind} {service} {lines}");
+        let path = connect.path.map(|path| path.server);
+        assert_eq!(path, (to != own).then_some(server));
+    }
+    let text = text("forwarding_path", "SMTP_CHECK {\n}").replace("lb_kind NAT", "lb_kind DR");
+    let server = good(&text).virtual_servers.remove(0).real_servers.remove(0);
+    let CheckKind::Smtp { connect, .. } = &server.checks[0].kind else {
+        panic!("a check of a mail server");
+    };
+    assert_eq!(
+        connect.to, vip,
+        "packets keep the port that clients ask for"
+    );
+}

@@ -18,7 +18,7 @@ pub(super) fn http_probe(
     client: Option<&TlsClient>,
 ) -> Result<HttpProbe, Box<dyn Error>> {
     let (first, others) = check.urls.split_first().ok_or("it asks for no page")?;
-    let mut probe = HttpProbe::new(connect(&check.connect.from), page(first)?);
+    let mut probe = HttpProbe::new(connect(&check.connect), page(first)?);
     for url in others {
         probe = probe.and(page(url)?);
     }

@@ -43,6 +43,7 @@ pub(in crate::conf) static VIRTUAL_SERVER: Block = Block {
         line("persistence_granularity"),
         line("protocol"),
         line("ha_suspend"),
+        line("forwarding_path"),
         refused("smtp_alert", MAIL),
         line("virtualhost"),
         no_effect("snmp_name", "director does not speak SNMP"),
@@ -116,6 +117,7 @@ macro_rules! connecting_checker {
                 line("warmup"),
                 line("delay_loop"),
                 line("log_all_failures"),
+                line("forwarding_path"),
                 $($own,)*
             ]),
         };

@@ -5,7 +5,7 @@
 use std::{fmt, net::IpAddr, num::NonZeroU16, num::NonZeroU32, time::Duration};
 
 use health::CheckConfig;
-use ipvs::{Endpoint, InterfaceName};
+use ipvs::{Endpoint, Family, Forwarding, InterfaceName};
 
 use crate::conf::source::Span;
 
@@ -102,6 +102,33 @@ impl fmt::Display for CheckKind {
 }
 
 impl CheckKind {
+    /// The way that its packets take, if it is not that of any program's.
+    #[must_use]
+    pub fn path(&self) -> Option<ForwardingPath> {
+        match self {
+            Self::Tcp(connect) | Self::Smtp { connect, .. } | Self::Dns { connect, .. } => {
+                connect.path
+            }
+            Self::Http(http) => http.connect.path,
+            Self::Udp(udp) => udp.connect.path,
+            Self::Misc(_) | Self::File(_) | Self::Ping { .. } => None,
+        }
+    }
+
+    /// The same with marked packets, if it connects.
+    #[must_use]
+    pub(crate) fn marked(mut self, mark: NonZeroU32) -> Self {
+        match &mut self {
+            Self::Tcp(connect) | Self::Smtp { connect, .. } | Self::Dns { connect, .. } => {
+                connect.from.fwmark = Some(mark);
+            }
+            Self::Http(http) => http.connect.from.fwmark = Some(mark),
+            Self::Udp(udp) => udp.connect.from.fwmark = Some(mark),
+            Self::Misc(_) | Self::File(_) | Self::Ping { .. } => {}
+        }
+        self
+    }
+
     /// The keyword of its block.
     #[must_use]
     pub const fn keyword(&self) -> &'static str {
@@ -130,6 +157,21 @@ pub struct Connect {
     pub to: Endpoint,
     /// Where from.
     pub from: Origin,
+    /// The way that packets take; `None`: that of any program's.
+    pub path: Option<ForwardingPath>,
+}
+
+/// `forwarding_path`, which keepalived does not have: packets go to a virtual address, by the way
+/// of the clients' packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct ForwardingPath {
+    /// The real server that they are forwarded to.
+    pub server: IpAddr,
+    /// How: by direct routing or through a tunnel.
+    pub forwarding: Forwarding,
+    /// The family of the virtual address, which is the real server's.
+    pub family: Family,
 }
 
 /// Where a check's packets come from.

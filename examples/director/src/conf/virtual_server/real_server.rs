@@ -157,6 +157,9 @@ fn real_server(
     let target = Target {
         server: checked_name.as_ref().map(|name| (name.address, name.port)),
         service_port: service_port(around, draft),
+        forwarding: way.map(|way| way.forwarding),
+        vip: virtual_address(around, draft),
+        forwarding_path: draft.forwarding_path,
         timing: timing.within(draft.timing),
         misc_timeout: draft.timing.delay_loop(),
         virtualhost: virtualhost.as_deref(),
@@ -210,6 +213,21 @@ fn service_port(around: Around<'_>, draft: &Draft<'_>) -> ServicePort {
             .groups
             .get(name)
             .map_or(ServicePort::Unknown, of_group),
+    }
+}
+
+/// The first address that clients ask for, if there is one.
+fn virtual_address(around: Around<'_>, draft: &Draft<'_>) -> Option<IpAddr> {
+    match draft.name.as_ref()? {
+        VirtualServerName::Address(endpoint) => Some(endpoint.address),
+        VirtualServerName::Fwmark(_) => None,
+        VirtualServerName::Group(name) => {
+            let mut entries = around.groups.get(name)?.entries.iter();
+            entries.find_map(|(entry, _)| match entry {
+                Entry::Addresses { range, .. } => range.addresses().next(),
+                Entry::Fwmark { .. } => None,
+            })
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use ipvs::{Family, Protocol, RuleError, ServiceKey};
 use crate::conf::{
     context::Context,
     diagnostic::{Code, Diagnostic},
-    model::{Destination, Places, VirtualServer},
+    model::{Destination, Places, RealServer, VirtualServer},
     source::Span,
 };
 
@@ -30,6 +30,21 @@ pub(super) fn say_default_method(context: &mut Context<'_>, places: &Places) {
         )
         .help("write `lb_kind NAT`, or the way of forwarding that is meant"),
     );
+}
+
+/// `forwarding_path` of a virtual server without a check that it means.
+pub(super) fn say_unused_path(context: &mut Context<'_>, places: &Places, servers: &[RealServer]) {
+    let mut checks = servers.iter().flat_map(|server| &server.checks);
+    if checks.all(|check| check.kind.path().is_none()) {
+        context.report(
+            Diagnostic::new(
+                Code::Unused,
+                places.of("forwarding_path"),
+                "no checker connects to a real server by DR or TUN",
+            )
+            .help("remove it, or add a checker such as TCP_CHECK"),
+        );
+    }
 }
 
 /// What `health` corrected in a quorum.

@@ -92,9 +92,11 @@ fn timing(words: &mut Words, config: &CheckConfig) {
     words.flag("fast_recovery", config.fast_recovery);
 }
 
-fn connect(words: &mut Words, Connect { to, from }: &Connect) {
+fn connect(words: &mut Words, Connect { to, from, path }: &Connect) {
     words.set("connect", to);
     origin(words, from);
+    // The rest of it is the real server's own.
+    words.flag("forwarding_path", path.is_some());
 }
 
 fn origin(words: &mut Words, from: &Origin) {

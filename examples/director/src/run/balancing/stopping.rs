@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time::timeout};
 use tracing::{error, info};
 
 use super::{Task, tell};
-use crate::{conf::model::FlushOnStop, log::chain};
+use crate::{balance::Translation, conf::model::FlushOnStop, log::chain};
 
 /// How long the table may take to be cleared.
 const CLEARING: Duration = Duration::from_secs(5);
@@ -52,7 +52,8 @@ impl Task {
             table,
             flush_on_stop,
             notifier,
-            translating,
+            mut translating,
+            mut preparation,
             ..
         } = self;
         fleet.shutdown().await;
@@ -81,7 +82,8 @@ impl Task {
         if timeout(CLEARING, cleared).await.is_err() {
             error!("The table was not cleared within {CLEARING:?}: see `ipvsctl -Ln`");
         }
-        translating.stop().await;
+        translating.go_back(Translation::default()).await;
+        preparation.go_back(0).await;
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     LAST_CONNECTIONS, Probes, Task, leaving,
 };
 use crate::{
+    balance::{Paths, Translation},
     log::chain,
     plan::{Kernel, Tables},
 };
@@ -24,6 +25,13 @@ struct Next {
     probes: Probes,
     asks: Vec<Ask<CheckName, Check>>,
     table: Table,
+}
+
+/// What was before a configuration.
+struct Before {
+    translation: Translation,
+    /// How much the machine was set up.
+    prepared: usize,
 }
 
 /// The kernel has not followed a reload.
@@ -101,10 +109,10 @@ impl Task {
     pub(super) async fn configure(&mut self, config: &Config) -> Result<(), BalanceError> {
         let next = self.foresee(config).await?;
         // Before the servers are in the table.
-        let translated = self.translating.prepare(config).await?;
+        let before = self.make_ready(config).await?;
         let done = self.commit(next, config).await;
         if done.is_err() {
-            self.translating.go_back(translated).await;
+            self.go_back(before).await;
         }
         done
     }
@@ -115,7 +123,7 @@ impl Task {
         let next = self.foresee(config).await?;
         let kernel = self.plan_to(&next.table).await?;
         let known = self.table.status().borrow().refused.clone();
-        let translated = self.translating.prepare(config).await?;
+        let before = self.make_ready(config).await?;
         self.table.set(next.table.clone(), leaving());
         let followed = match self.followed(&known).await {
             Ok(()) => self.commit(next, config).await,
@@ -123,9 +131,32 @@ impl Task {
         };
         if followed.is_err() {
             self.table.set(self.balancer.table(), leaving());
-            self.translating.go_back(translated).await;
+            self.go_back(before).await;
         }
         followed.map(|()| kernel)
+    }
+
+    /// Has packets translated and the machine set up for a configuration before its servers are in
+    /// the table, and says how it was.
+    async fn make_ready(&mut self, config: &Config) -> Result<Before, BalanceError> {
+        let translation = self.translating.now().following(config);
+        let wanted = [translation.forwarder(), Paths::of(config).forwarder()];
+        let prepared = self.preparation.set(&wanted).await?;
+        match self.translating.go_over(translation).await {
+            Ok(translation) => Ok(Before {
+                translation,
+                prepared,
+            }),
+            Err(error) => {
+                self.preparation.go_back(prepared).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn go_back(&mut self, before: Before) {
+        self.translating.go_back(before.translation).await;
+        self.preparation.go_back(before.prepared).await;
     }
 
     async fn foresee(&self, config: &Config) -> Result<Next, BalanceError> {
