@@ -181,11 +181,12 @@ impl Balancer {
         let mut changed = false;
         for pool in &mut self.pools {
             let before = pool.places();
-            let done: Vec<_> = pool.act(which, action).collect();
+            let checks_rest = self.suspension.suspends(pool.config());
+            let done: Vec<_> = pool.act(which, action, checks_rest).collect();
             if done.is_empty() {
                 continue;
             }
-            if action == Action::Probe {
+            if action == Action::Probe && !checks_rest {
                 let meant = |check: &CheckName| {
                     let mut done = done.iter().map(|done| done.server.real_server);
                     done.any(|server| server == check.real_server)

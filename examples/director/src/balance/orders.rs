@@ -106,6 +106,8 @@ pub struct Done {
     pub to: Order,
     /// How many checks it has.
     pub checks: usize,
+    /// Whether they rest, so that none looks (`ha_suspend`).
+    pub checks_rest: bool,
 }
 
 impl fmt::Display for Done {
@@ -116,9 +118,15 @@ impl fmt::Display for Done {
             from,
             to,
             checks,
+            checks_rest,
         } = self;
         match (action, checks) {
             (Action::Probe, 0) => write!(f, "{server} has no check: it counts as up"),
+            (Action::Probe, _) if *checks_rest => write!(
+                f,
+                "{server}: its checks rest, since this machine has none of the addresses of its \
+                 virtual server (ha_suspend)"
+            ),
             (Action::Probe, 1) => write!(f, "{server}: its check looks now"),
             (Action::Probe, checks) => write!(f, "{server}: its {checks} checks look now"),
             _ if from == to => write!(f, "{server}: {to}, as before"),

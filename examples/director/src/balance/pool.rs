@@ -97,11 +97,13 @@ impl Pool {
         members.map(|member| (self.name_of(member), member.order))
     }
 
-    /// Does as an operator says with the real servers that are meant.
+    /// Does as an operator says with the real servers that are meant. Whether their checks rest is
+    /// told with it.
     pub(super) fn act(
         &mut self,
         which: &Selection,
         action: Action,
+        checks_rest: bool,
     ) -> impl Iterator<Item = Done> + use<> {
         let mut done = Vec::new();
         for (member, server) in self.members.iter_mut().zip(&self.config.real_servers) {
@@ -117,6 +119,7 @@ impl Pool {
                     from,
                     to: member.order,
                     checks: member.checks.len(),
+                    checks_rest,
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! What an operator's orders make of the table.
 
 use director::{
-    balance::{Action, OrderedWeight},
+    balance::{Action, OrderedWeight, Selection},
     conf::model::Config,
 };
 use health::Health;
@@ -51,6 +51,26 @@ fn checks_go_on_under_an_order() {
     rig.act("10.0.0.1", ALL, Action::Drain).unwrap();
     rig.check(0, Health::Down);
     assert_eq!(rig.table(), format!("{SERVICE}{TWO}"), "who is dead goes");
+    rig.act("10.0.0.1", ALL, Action::Probe).unwrap();
+    assert_eq!(rig.probed.len(), 1);
+}
+
+#[test]
+fn a_check_that_rests_does_not_look_and_says_so() {
+    let mut rig = Rig::new(&web("ha_suspend"));
+    let which = Selection {
+        real_server: "10.0.0.1".parse().unwrap(),
+        virtual_server: None,
+    };
+    let done = rig.balancer.act(&which, Action::Probe).unwrap();
+    let told = done[0].to_string();
+    assert!(
+        told.contains("its checks rest, since this machine has none"),
+        "{told}"
+    );
+    rig.drain();
+    assert_eq!(rig.probed, []);
+    rig.hold(&["10.1.0.100"]);
     rig.act("10.0.0.1", ALL, Action::Probe).unwrap();
     assert_eq!(rig.probed.len(), 1);
 }
