@@ -125,14 +125,10 @@ impl Balancer {
             .collect();
         for virtual_server in &config.virtual_servers {
             let earlier = before.remove(&virtual_server.name);
-            let mut pool = Pool::new(
-                Arc::new(virtual_server.clone()),
-                earlier.as_ref(),
-                |server| {
-                    let ordered = orders.remove(server).or_else(|| kept.remove(server));
-                    ordered.unwrap_or_default()
-                },
-            );
+            let mut pool = Pool::new(Arc::clone(virtual_server), earlier.as_ref(), |server| {
+                let ordered = orders.remove(server).or_else(|| kept.remove(server));
+                ordered.unwrap_or_default()
+            });
             pool.take(&standing);
             self.outputs.extend(pool.judge().map(Output::Notice));
             self.pools.push(pool);

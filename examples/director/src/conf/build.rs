@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use super::{
@@ -139,7 +140,7 @@ fn virtual_servers(
     track_files: &TrackFiles,
     servers: &[Item<'_>],
     log_all_failures: bool,
-) -> Vec<VirtualServer> {
+) -> Vec<Arc<VirtualServer>> {
     let groups = groups
         .into_iter()
         .map(|group| (group.name.clone(), group))
@@ -152,6 +153,7 @@ fn virtual_servers(
     let read = servers
         .iter()
         .filter_map(|server| virtual_server(context, seen, around, *server))
+        .map(Arc::new)
         .collect();
     // By what is written, so that a group is not unused for a mistake in its virtual server.
     let used: BTreeSet<&str> = servers

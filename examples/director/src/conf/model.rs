@@ -32,8 +32,9 @@ pub struct Config {
     pub scripts: Vec<VrrpScript>,
     /// The files that checks read.
     pub track_files: Vec<TrackFile>,
-    /// The virtual servers, in the order of the file.
-    pub virtual_servers: Vec<VirtualServer>,
+    /// The virtual servers, in the order of the file. Who goes by them shares them: there may be
+    /// thousands.
+    pub virtual_servers: Vec<Arc<VirtualServer>>,
     /// What holds for all virtual servers.
     pub lvs: Lvs,
     /// Who `SSL_GET` says it is; `None`: nobody.

@@ -1,5 +1,7 @@
 //! Virtual servers with their real servers and checks: what of them comes, goes and changes.
 
+use std::sync::Arc;
+
 use crate::{
     balance::RealServerName,
     conf::model::{Check, RealServer, VirtualServer},
@@ -10,13 +12,14 @@ use super::{Plan, difference::pairs, settings};
 impl Plan {
     pub(super) fn compare_virtual_servers(
         &mut self,
-        before: &[VirtualServer],
-        after: &[VirtualServer],
+        before: &[Arc<VirtualServer>],
+        after: &[Arc<VirtualServer>],
     ) {
         for (name, before, after) in pairs(before, after, |server| &server.name) {
             if before == after {
                 continue;
             }
+            let (before, after) = (before.map(|it| &**it), after.map(|it| &**it));
             self.virtual_servers
                 .compare(name, before, after, settings::virtual_server);
             let sorry = |server: Option<&VirtualServer>| server?.sorry_server.clone();

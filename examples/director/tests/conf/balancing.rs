@@ -22,7 +22,7 @@ pub(crate) fn text(service: &str, server: &str) -> String {
 pub(crate) fn virtual_server(service: &str, server: &str) -> VirtualServer {
     let mut servers = good(&text(service, server)).virtual_servers;
     assert_eq!(servers.len(), 1);
-    servers.remove(0)
+    servers.remove(0).as_ref().clone()
 }
 
 #[track_caller]

@@ -253,7 +253,7 @@ fn a_file_check_has_the_weight_of_its_file_or_its_own() {
         let text = text("", &format!("FILE_CHECK {{\ntrack_file F\n{of_check}\n}}"));
         let text = format!("{text}track_file F {{\nfile /run/f\n{of_file}\n}}\n");
         let mut config = good(&text);
-        let mut server = config.virtual_servers.remove(0).real_servers.remove(0);
+        let mut server = config.virtual_servers.remove(0).real_servers[0].clone();
         (server.checks.remove(0), config.track_files.remove(0))
     };
     for (of_file, of_check, weighed) in [
