@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     config::{Config, Limits, ProxyProtocol, Source},
-    listener::{listen, listens_on},
+    listener::listens_on,
     now,
     shard::{Order, Shard},
     shared::{ShardId, Shared},
@@ -21,7 +21,7 @@ use crate::{
 
 /// A table of virtual services whose connections this process carries itself.
 ///
-/// It is dropped with all connections: they are reset.
+/// Dropping it resets its connections and waits for its threads, which end at once.
 #[derive(Debug)]
 pub struct UserspaceBackend {
     shared: Arc<Shared>,
@@ -31,7 +31,8 @@ pub struct UserspaceBackend {
 }
 
 impl UserspaceBackend {
-    /// Starts the threads of a data plane whose table is empty.
+    /// Starts the threads of a data plane whose table is empty. Its sockets are of the network
+    /// namespace that the calling thread is in.
     ///
     /// # Errors
     /// The machine gives no threads or descriptors; or no permission for [`Source::Client`].
@@ -95,7 +96,7 @@ impl UserspaceBackend {
             Change::AddService { service, settings } => {
                 let at = listens_on(service, settings)?;
                 self.enter(change)?;
-                if let Err(error) = self.listen(*service, at) {
+                if let Err(error) = self.listen(*service, at).await {
                     let service = *service;
                     self.enter(&Change::RemoveService { service })?;
                     let number = error.raw_os_error().unwrap_or(libc::EIO);
@@ -147,18 +148,25 @@ impl UserspaceBackend {
     }
 
     /// Listens on every shard, or on none.
-    fn listen(&self, service: ServiceKey, at: Endpoint) -> io::Result<()> {
-        let backlog = self.shared.config.backlog;
-        let listeners = self.shards.iter().map(|_| listen(at, backlog));
-        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
-        for (shard, listener) in self.shards.iter().zip(listeners) {
-            shard.order(Order::Listen {
-                service,
-                at,
-                listener,
-            });
+    async fn listen(&self, service: ServiceKey, at: Endpoint) -> io::Result<()> {
+        let opening = self.shards.iter().map(|shard| {
+            let (done, opened) = oneshot::channel();
+            shard.order(Order::Listen { service, at, done });
+            opened
+        });
+        let mut all = Ok(());
+        for opened in opening.collect::<Vec<_>>() {
+            match opened.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => all = Err(error),
+                // The shard has ended.
+                Err(_) => all = Err(io::ErrorKind::BrokenPipe.into()),
+            }
         }
-        Ok(())
+        if all.is_err() {
+            self.close(service).await;
+        }
+        all
     }
 
     /// Returns when no shard listens any more.

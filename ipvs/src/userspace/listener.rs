@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
 
 use crate::{Endpoint, Protocol as Transport, RefusalReason, ServiceKey, ServiceSettings};
 
@@ -31,7 +32,7 @@ pub(super) fn listens_on(
 }
 
 /// Listens on an address, be it on this machine yet or not, together with the other shards.
-pub(super) fn listen(endpoint: Endpoint, backlog: u32) -> io::Result<std::net::TcpListener> {
+pub(super) fn listen(endpoint: Endpoint, backlog: u32) -> io::Result<TcpListener> {
     let address = SocketAddr::new(endpoint.address, endpoint.port);
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
@@ -48,5 +49,5 @@ pub(super) fn listen(endpoint: Endpoint, backlog: u32) -> io::Result<std::net::T
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
+    TcpListener::from_std(socket.into())
 }

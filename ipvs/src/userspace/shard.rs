@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::TcpListener,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -17,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    listener::listen,
     now,
     shared::{ShardId, Shared},
     tcp,
@@ -41,7 +41,7 @@ pub(super) enum Order {
     Listen {
         service: ServiceKey,
         at: Endpoint,
-        listener: TcpListener,
+        done: oneshot::Sender<io::Result<()>>,
     },
     /// Accept none any more. Connections go on. `done` is dropped when nothing listens.
     Close {
@@ -91,17 +91,16 @@ async fn work(shared: Arc<Shared>, id: ShardId, mut orders: mpsc::UnboundedRecei
     let mut listening: BTreeMap<ServiceKey, AbortHandle> = BTreeMap::new();
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Listen {
-                service,
-                at,
-                listener,
-            } => match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => {
+            Order::Listen { service, at, done } => {
+                // Here, so that the socket is of this thread's network namespace.
+                let listener = listen(at, shared.config.backlog);
+                let listens = listener.map(|listener| {
                     let accept = tcp::accept(Arc::clone(&shared), id, listener, at);
                     listening.insert(service, tokio::spawn(accept).abort_handle());
-                }
-                Err(error) => tracing::error!(%service, %error, shard = id.0, "cannot listen"),
-            },
+                });
+                // Whoever asked may have gone.
+                drop(done.send(listens));
+            }
             Order::Close { service, done } => {
                 if let Some(task) = listening.remove(&service) {
                     task.abort();
