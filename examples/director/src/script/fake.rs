@@ -21,7 +21,7 @@ pub(crate) struct FakeRunner {
 }
 
 /// Longer than any test.
-pub(super) const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
 impl FakeRunner {
     #[expect(clippy::disallowed_methods, reason = "tokio's paused clock")]

@@ -2,7 +2,7 @@
 
 use director::conf::Code::{self, *};
 
-use crate::broken::expect;
+use crate::{broken::expect, support::loaded};
 
 fn service(lines: &str) -> String {
     format!(
@@ -455,4 +455,79 @@ fn of_forwarding_paths() {
         &[],
         &text.replace("connect_port 80", "connect_port 80\nconnect_ip 192.0.2.1"),
     );
+}
+
+/// What runs and is probably not meant: a user is told why, and what to do about it.
+#[test]
+fn each_doubt_has_a_reason_and_a_remedy() {
+    let by = |protocol: &str, algo: &str, kind: &str, lines: &str, server: &str| {
+        format!(
+            "virtual_server 192.0.2.1 80 {{\n{protocol}\nlb_algo {algo}\nlb_kind {kind}\n{lines}\n\
+             real_server 10.0.0.1 {server}\n}}\n"
+        )
+    };
+    let tcp = "protocol TCP";
+    let nopreempt = "vrrp_script S {\nscript /bin/true\nweight 2\n}\nvrrp_instance V {\n\
+                     state BACKUP\ninterface e\nvirtual_router_id 1\nnopreempt\n\
+                     virtual_ipaddress {\n1.2.3.4\n}\ntrack_script {\nS\n}\n}\n";
+    for (code, text, reason, remedy) in [
+        (
+            HashWithoutFallback,
+            by(tcp, "sh", "NAT", "", "80 {\n}"),
+            "weight",
+            "sh-fallback",
+        ),
+        (
+            HashWithoutFallback,
+            by(tcp, "mh", "NAT", "", "80 {\n}"),
+            "weight",
+            "mh-fallback",
+        ),
+        (
+            PortsDiffer,
+            by(tcp, "rr", "DR", "", "81 {\n}"),
+            "gets port 80, not 81",
+            "NAT",
+        ),
+        (
+            QuorumOutOfReach,
+            by(tcp, "rr", "NAT", "quorum 2", "80 {\n}"),
+            "2",
+            "at most 1",
+        ),
+        (
+            UdpPersistence,
+            by(
+                "protocol UDP",
+                "rr",
+                "NAT",
+                "persistence_timeout 50",
+                "80 {\n}",
+            ),
+            "no end of a connection",
+            "remove it",
+        ),
+        (
+            WrongThresholds,
+            by(tcp, "rr", "NAT", "", "80 {\nlthreshold 5\n}"),
+            "the kernel refuses",
+            "uthreshold",
+        ),
+        (
+            AssumedDefault,
+            by("", "rr", "NAT", "", "80 {\n}"),
+            "UDP, not TCP",
+            "protocol TCP",
+        ),
+        (NopreemptWeight, nopreempt.to_owned(), "never", "nopreempt"),
+    ] {
+        let diagnostics = loaded(&text).diagnostics;
+        let [doubt] = &diagnostics[..] else {
+            panic!("{code}: {diagnostics:#?}");
+        };
+        assert_eq!(doubt.code, code);
+        assert!(doubt.message.contains(reason), "{}", doubt.message);
+        let help = doubt.help.as_deref().unwrap_or_default();
+        assert!(help.contains(remedy), "{code}: {help:?}");
+    }
 }

@@ -295,3 +295,4 @@ async fn a_forced_check_looks_now() {
 }
 
 mod full_nat;
+mod independence;
