@@ -120,7 +120,7 @@ fi
 obstacle=$(guest_obstacle)
 if [[ -z $obstacle ]]; then
     features+=(--features guest)
-    runner=(--config "target.'cfg(all())'.runner = ['$in_guest', '--only', 'guest', '--guests', '2']")
+    runner=(--config "target.'cfg(all())'.runner = ['$in_guest', '--only', 'guest', '--guests', '2', '--deadline', '900']")
 else
     echo "==> the guest tests (a kernel with IPVS) are skipped: $obstacle"
 fi
