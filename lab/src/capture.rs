@@ -77,10 +77,14 @@ impl Capture {
         let file = node.path(&format!("{name}.pcap"));
         let mut command = Command::new("tcpdump");
         // Packets must be in the file while we read it; and it stays root, to write where we say.
+        // The kernel's buffer has room for eight packets of the default length, which a loaded
+        // machine fills; of this one for hundreds.
         command.args([
             "-i",
             interface,
             "--immediate-mode",
+            "-s",
+            "2048",
             "-U",
             "-Z",
             "root",

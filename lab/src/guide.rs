@@ -59,7 +59,7 @@ mod stage;
 /// How long a command may run, and how long it is repeated until it prints what is written.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to leave a command alone before it is repeated.
-const REPEAT_INTERVAL: Duration = Duration::from_millis(100);
+const REPEAT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The guide's directory.
 #[must_use]
@@ -67,7 +67,7 @@ pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide")
 }
 
-/// Does what a chapter of the guide says, named by its file (`nat.md`).
+/// Does what a chapter of the guide says, named by its file below `docs/guide` (`nat.md`).
 ///
 /// # Panics
 ///
@@ -76,9 +76,11 @@ pub fn directory() -> PathBuf {
 #[track_caller]
 pub fn follow(file: &str) {
     let chapter = read(file);
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let name = name.trim_end_matches(".md");
     let mut differences = String::new();
     for scene in chapter.scenes() {
-        let mut stage = Stage::build(file.trim_end_matches(".md"), scene);
+        let mut stage = Stage::build(name, scene);
         for step in scene.steps() {
             let (line, difference) = match step {
                 Step::File(it) => (it.line, stage.write(it).err()),

@@ -66,4 +66,4 @@ pub use probe::{Prober, Reachability};
 pub use process::Process;
 pub use topology::{Cable, Lab, Lan, Node};
 pub use traffic::{Answer, Flow, Responder, Session, curl};
-pub use wait::{stays, wait_until};
+pub use wait::{becomes_true, stays, wait_until};

@@ -92,8 +92,21 @@ impl Peer {
     /// When the program cannot be started; for `director` the message says how to build it.
     #[track_caller]
     pub fn start(software: Software, node: &Node, configuration: &str) -> Self {
+        Self::start_with(software, node, configuration, &[])
+    }
+
+    /// As [`start`](Self::start), with more arguments of the program.
+    #[track_caller]
+    pub fn start_with(
+        software: Software,
+        node: &Node,
+        configuration: &str,
+        arguments: &[&str],
+    ) -> Self {
         let file = node.write(&format!("{software}.conf"), configuration);
-        let process = node.spawn(software.name(), software.command(node, &file));
+        let mut command = software.command(node, &file);
+        command.args(arguments);
+        let process = node.spawn(software.name(), command);
         Self {
             software,
             node: node.clone(),

@@ -18,7 +18,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Whether `condition` became true within `within`.
-pub(crate) fn becomes_true(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn becomes_true(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = now() + within;
     loop {
         if condition() {

@@ -83,6 +83,8 @@ pub struct Balancer {
     lvs: Lvs,
     /// The kernel's own timeouts, for those that the file leaves open.
     timeouts: Timeouts,
+    /// Whether a file has ever named timeouts; until then they are left to whoever sets them.
+    timeouts_are_ours: bool,
     roles: BTreeMap<Arc<str>, Role>,
     suspension: Suspension,
     paths: Paths,
@@ -99,6 +101,7 @@ impl Balancer {
             kept_orders: BTreeMap::new(),
             lvs: Lvs::default(),
             timeouts,
+            timeouts_are_ours: false,
             roles: BTreeMap::new(),
             suspension: Suspension::default(),
             paths: Paths::default(),
@@ -150,6 +153,7 @@ impl Balancer {
         self.pool_by_name = names.zip(0..).collect();
         self.lvs = config.lvs.clone();
         self.paths = Paths::of(config);
+        self.timeouts_are_ours |= self.lvs.timeouts != ipvs::TimeoutChange::default();
         self.outputs.push_back(Output::Table);
         self.settle_suspension();
     }
@@ -277,9 +281,8 @@ impl Balancer {
             pool.add_to(&mut table);
         }
         self.paths.add_to(&mut table);
-        let change = self.lvs.timeouts;
-        if change != ipvs::TimeoutChange::default() {
-            table.timeouts = Some(change.applied_to(self.timeouts));
+        if self.timeouts_are_ours {
+            table.timeouts = Some(self.lvs.timeouts.applied_to(self.timeouts));
         }
         if let Some(daemon) = &self.lvs.sync_daemon {
             for role in self.sync_roles() {

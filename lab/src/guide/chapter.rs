@@ -228,6 +228,10 @@ impl Reader {
 
     fn read_prose(&mut self, line: usize, text: &str) {
         self.refuse_prompt(line, text);
+        let trimmed = text.trim_start();
+        if trimmed.starts_with(FENCE) || trimmed.starts_with("~~~") {
+            self.wrong(line, "a block begins with ``` at the start of its line");
+        }
         let cells = cells(text);
         if cells.len() >= 4 && COLUMNS.starts_with(&cells) {
             self.chapter.scenes.push(Scene::default());

@@ -29,6 +29,15 @@ chapters! {
     two_directors: "two-directors.md",
 }
 
+/// A page of its own, in the form of the guide.
+const MIGRATION: &str = "../migrating-from-keepalived.md";
+
+#[test]
+#[cfg_attr(not(feature = "guest"), ignore = "guest: needs a kernel with IPVS")]
+fn migrating_from_keepalived() {
+    guide::follow(MIGRATION);
+}
+
 #[test]
 fn every_chapter_is_followed_and_listed() {
     let found: BTreeSet<_> = fs::read_dir(guide::directory())
@@ -39,7 +48,7 @@ fn every_chapter_is_followed_and_listed() {
     assert_eq!(found, followed.map(ToString::to_string).collect());
 
     let index = fs::read_to_string(guide::directory().join("README.md")).unwrap();
-    for chapter in CHAPTERS {
+    for chapter in CHAPTERS.iter().chain([&MIGRATION]) {
         assert!(index.contains(&format!("]({chapter})")), "{chapter}");
     }
 }

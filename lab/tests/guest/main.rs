@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, reason = "a step that fails is a test that fails")]
 
+mod compatibility;
 mod direct_route;
 mod director;
 mod drain;

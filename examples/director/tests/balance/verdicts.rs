@@ -106,6 +106,18 @@ fn the_sync_daemon_follows_its_instance() {
 }
 
 #[test]
+fn timeouts_that_the_file_no_longer_names_are_the_kernels_own_again() {
+    let timed = |line: &str| config(&format!("global_defs {{\n {line}\n}}\n"));
+    let mut rig = Rig::new(&timed(""));
+    assert_eq!(rig.balancer.table().timeouts, None);
+    rig.configure(&timed("lvs_timeouts tcp 60"));
+    let timeouts = rig.balancer.table().timeouts.unwrap();
+    assert_eq!(timeouts.tcp.get(), 60);
+    rig.configure(&timed(""));
+    assert_eq!(rig.balancer.table().timeouts, Some(Timeouts::default()));
+}
+
+#[test]
 fn with_ha_suspend_checks_rest_while_the_address_is_elsewhere_and_what_is_known_stays() {
     let mut rig = Rig::new(&web("ha_suspend"));
     assert_eq!(rig.resting.len(), 2);

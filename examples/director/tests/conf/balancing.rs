@@ -214,8 +214,8 @@ fn a_group_stands_for_all_its_addresses_and_marks() {
         .iter()
         .map(|service| destination.endpoint(service).to_string())
         .collect();
-    assert_eq!(ends[1], "10.0.0.9:443");
-    assert_eq!(ends[5], "10.0.0.9:0");
+    // Packets keep their port: as keepalived writes it in every service of a group.
+    assert!(ends.iter().all(|end| end == "10.0.0.9:0"), "{ends:?}");
 }
 
 #[test]

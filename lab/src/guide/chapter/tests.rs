@@ -111,6 +111,8 @@ fn a_block_that_nobody_runs_is_a_mistake() {
     assert_one_mistake("```sh\nipvsctl -C\n```\n", 1, "nobody runs such a block");
     assert_one_mistake("```\n```\n", 1, "nobody runs such a block");
     assert_one_mistake("```console always\n```\n", 1, "nobody runs such a block");
+    assert_one_mistake("~~~\nipvsctl -C\n", 1, "at the start of its line");
+    assert_one_mistake("  ```console\n", 1, "at the start of its line");
     assert_one_mistake("```text\na# ipvsctl -C\n```\n", 2, "outside of a `console`");
     assert_one_mistake("\na# ipvsctl -C\n", 2, "outside of a `console`");
 }

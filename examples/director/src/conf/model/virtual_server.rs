@@ -109,6 +109,8 @@ pub struct Destination {
     pub address: IpAddr,
     /// The port as it is written, if it is; see [`Destination::endpoint`].
     pub port: Option<u16>,
+    /// Whether its virtual server is for a group.
+    pub is_of_group: bool,
     /// Forwarding, weight and thresholds.
     pub settings: DestinationSettings,
     /// `FULLNAT`: masquerading, with an address of the director as the source.
@@ -117,14 +119,16 @@ pub struct Destination {
 
 impl Destination {
     /// What it is in a service: where packets keep their port it has that of the service (0 for a
-    /// mark), else its own, else that of the service.
+    /// mark), else its own, else that of the service. In a group that is 0, with which packets keep
+    /// their port as well: as keepalived has it, so that neither touches what the other set up.
     #[must_use]
     pub fn endpoint(&self, service: &ServiceKey) -> Endpoint {
         let of_service = service.port().unwrap_or(0);
         let port = match self.settings.forwarding {
             Forwarding::Tunnel(_) | Forwarding::DirectRoute => of_service,
             Forwarding::Masquerade | Forwarding::Local | Forwarding::Bypass => {
-                self.port.unwrap_or(of_service)
+                let unwritten = if self.is_of_group { 0 } else { of_service };
+                self.port.unwrap_or(unwritten)
             }
         };
         Endpoint::new(self.address, port)

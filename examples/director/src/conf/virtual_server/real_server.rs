@@ -57,7 +57,7 @@ impl Pool {
             pool.servers.push(server);
             pool.places.push(span);
         }
-        match draft.sorry.complete(context, method) {
+        match draft.sorry.complete(context, method, is_of_group(draft)) {
             Ok(None) => {}
             Ok(Some((sorry, span))) => {
                 pool.sorry = Some(sorry);
@@ -177,6 +177,7 @@ fn real_server(
         destination: Destination {
             address: name.address,
             port: name.port,
+            is_of_group: is_of_group(draft),
             settings: settings.with_weight(weight).with_thresholds(thresholds),
             full_nat: way.full_nat,
         },
@@ -229,6 +230,10 @@ fn virtual_address(around: Around<'_>, draft: &Draft<'_>) -> Option<IpAddr> {
             })
         }
     }
+}
+
+const fn is_of_group(draft: &Draft<'_>) -> bool {
+    matches!(draft.name, Some(VirtualServerName::Group(_)))
 }
 
 const fn one_port(port: u16) -> ServicePort {
@@ -365,6 +370,7 @@ impl SorryDraft {
         &self,
         context: &mut Context<'_>,
         of_all: Method,
+        is_of_group: bool,
     ) -> Result<Option<(SorryServer, Span)>, Broken> {
         let Some(name) = self.name else {
             let method = self
@@ -392,6 +398,7 @@ impl SorryDraft {
             destination: Destination {
                 address: name.address,
                 port: name.port,
+                is_of_group,
                 settings: DestinationSettings::new(method.forwarding),
                 full_nat: method.full_nat,
             },
