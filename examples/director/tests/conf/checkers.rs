@@ -309,16 +309,8 @@ fn on_the_forwarding_path_the_virtual_address_is_asked() {
     };
     let by = |kind: &str, service: &str, lines: &str| {
         let text = text(service, lines).replace("lb_kind NAT", &format!("lb_kind {kind}"));
-        let mut config = good(&text);
-        connect(
-            config
-                .virtual_servers
-                .remove(0)
-                .real_servers
-                .remove(0)
-                .checks
-                .remove(0),
-        )
+        let config = good(&text);
+        connect(config.virtual_servers[0].real_servers[0].checks[0].clone())
     };
     let own = endpoint("10.0.0.1:80");
     let vip = endpoint("192.0.2.1:80");
@@ -354,7 +346,8 @@ fn on_the_forwarding_path_the_virtual_address_is_asked() {
         assert_eq!(path, (to != own).then_some(server));
     }
     let text = text("forwarding_path", "SMTP_CHECK {\n}").replace("lb_kind NAT", "lb_kind DR");
-    let server = good(&text).virtual_servers.remove(0).real_servers.remove(0);
+    let config = good(&text);
+    let server = &config.virtual_servers[0].real_servers[0];
     let CheckKind::Smtp { connect, .. } = &server.checks[0].kind else {
         panic!("a check of a mail server");
     };
