@@ -1,24 +1,36 @@
-//! `director demo`: the failover of an address, live, on this machine and without root.
+//! `director demo`: failover and load balancing, live, on this machine and without root.
 //!
-//! Two directors and a client, each a machine of its own, on one switch: network namespaces joined
-//! by veth pairs and a bridge. The directors are this program as `director run -f FILE`, with real
-//! advertisements and real address moves. The client probes the address all the time; the demo
-//! takes the master away, brings it back and stops it, and measures for how long nobody answered.
+//! Two directors, two real servers and a client, each a machine of its own, on one switch: network
+//! namespaces joined by veth pairs and a bridge. The directors are this program as `director run -f
+//! FILE`, with real advertisements, real address moves, real checks and real requests that go
+//! through the master: by the kernel's IPVS or, where that is not to be had, by the director's own
+//! data plane. The client probes the address and sends requests all the time; the demo kills a real
+//! server, then the master, brings both back and stops the master, and measures for how long nobody
+//! answered and what became of every request.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `scenario` | who takes part, their configuration, the steps and what VRRP promises for each |
-//! | `story` | the course of the steps, as a value: answers and roles in, actions and results out |
-//! | `reachability` | who answers, and the longest time without an answer, as a value |
-//! | `echo` | echo requests and replies, as bytes |
+//! | `scenario` | who takes part, the steps and what the protocols promise for each |
+//! | `configuration` | the keepalived.conf of a director |
+//! | `step` | what happens in a step, what should come of it, and what has |
+//! | `story` | the course of the steps, as a value: answers and news in, actions and results out |
+//! | `directors` | what the directors say of themselves, as a value |
+//! | `reachability` | who answers probes, and the longest time without an answer, as a value |
+//! | `service` | what the requests say, as a value |
+//! | `requests` | when a request starts and how it ends, as a value |
+//! | `echo`, `http` | what goes over the wire, as bytes |
 //! | `log_line` | a line of a director's log |
 //! | `sandbox` | namespaces that end with this process, and nothing outside of them |
 //! | `forbidden` | what stands in the way where a machine does not allow that |
 //! | `network` | the switch, the machines and the cables |
-//! | `prober` | the client's probes |
-//! | `director` | a running director and its log |
+//! | `plane` | what carries the requests |
+//! | `prober`, `requester` | the client's probes and requests |
+//! | `process` | a process of this program |
+//! | `director`, `real_server` | what runs on the machines |
+//! | `machines` | all of them, and what is done to them |
 //! | `screen` | what is shown |
 //! | `stage` | the driver: it has the clock and does what the story asks for |
+//! | `keep` | how to look around from outside |
 //!
 //! # Nothing is left behind
 //! [`run`] makes user, network, mount and PID namespaces and starts the demo in them as process 1,
@@ -32,42 +44,66 @@ use std::time::Instant;
 
 use crate::log::chain;
 
+mod configuration;
 mod director;
+mod directors;
 mod echo;
 mod forbidden;
+mod http;
+mod keep;
 mod log_line;
+mod machines;
 mod network;
+mod plane;
 mod prober;
+mod process;
 mod reachability;
+mod real_server;
+mod requester;
+mod requests;
 mod sandbox;
 mod scenario;
 mod screen;
+mod service;
 mod stage;
+mod step;
 mod story;
 
-/// The side of the sandbox's wall that a process is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a wall has two sides")]
-pub enum Side {
-    /// The process the user has started: it builds the sandbox and starts itself inside.
+pub use sandbox::Users;
+
+/// What a process is in the demo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there are no others")]
+pub enum Part {
+    /// The process the user has started: it builds the sandbox and starts the stage in it.
     Outside,
-    /// The process in the sandbox.
-    Inside,
+    /// The process in the sandbox that starts all others.
+    Stage {
+        /// The user namespace of the sandbox.
+        users: Users,
+    },
+    /// The real server of this name.
+    RealServer(String),
 }
 
-/// Shows the failover of an address. Blocks for about six seconds.
+/// Shows failover and load balancing. Blocks for about twelve seconds, or with `keep` until it is
+/// killed, if all that was shown worked.
 ///
 /// The exit code is 0 if all that was shown worked, 1 if not, 3 if the machine does not allow it
-/// (the error says what forbids it). From [`Side::Outside`] it must be called by the main thread
+/// (the error says what forbids it). As [`Part::Outside`] it must be called by the main thread
 /// of a process without other threads: namespaces are per thread, and users' allow no other. It
-/// starts the running program as `demo --inside`, which has to lead to [`Side::Inside`].
+/// starts the running program as `demo --inside USERS` (and `--keep`), which has to lead to
+/// [`Part::Stage`], and that `demo --real-server NAME`, which has to lead to [`Part::RealServer`].
 #[must_use]
-pub fn run(side: Side) -> ExitCode {
-    let result = match side {
-        Side::Outside => sandbox::run_inside().map_err(Failure::Sandbox),
-        Side::Inside => sandbox::confirm()
+pub fn run(part: &Part, keep: bool) -> ExitCode {
+    let result = match part {
+        Part::Outside => sandbox::run_inside(keep).map_err(Failure::Sandbox),
+        Part::Stage { users } => sandbox::confirm()
             .map_err(Failure::Sandbox)
-            .and_then(|()| stage::play().map_err(Failure::Stage)),
+            .and_then(|()| stage::play(keep.then_some(*users)).map_err(Failure::Stage)),
+        Part::RealServer(name) => real_server::serve(name)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Failure::RealServer),
     };
     match result {
         Ok(code) => code,
@@ -93,6 +129,8 @@ enum Failure {
     Sandbox(sandbox::Error),
     #[error(transparent)]
     Stage(stage::Error),
+    #[error(transparent)]
+    RealServer(real_server::Error),
 }
 
 #[expect(

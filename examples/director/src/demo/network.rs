@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
@@ -127,6 +127,15 @@ impl Machine {
         let failed = |source| Error::new(format!("make a network namespace for {name}"), source);
         let namespace = namespace.and_then(|file| file).map_err(failed)?;
         Ok(Self { name, namespace })
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The descriptor of this process by which its namespace can be entered.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.namespace.as_raw_fd()
     }
 
     /// Does something in it, on a thread of its own: what it opens or starts stays there.

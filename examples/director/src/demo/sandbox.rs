@@ -37,11 +37,32 @@ pub(super) enum Error {
     Killed(i32),
 }
 
+/// The user namespace that the sandbox is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third")]
+pub enum Users {
+    /// One of its own.
+    Own,
+    /// The one it was started in.
+    OfTheMachine,
+}
+
+impl Users {
+    /// On the command line.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::OfTheMachine => "of-the-machine",
+        }
+    }
+}
+
 /// Makes the sandbox, runs this program in it and hands its exit code on.
-pub(super) fn run_inside() -> Result<ExitCode, Error> {
-    isolate()?;
+pub(super) fn run_inside(keep: bool) -> Result<ExitCode, Error> {
+    let users = isolate()?;
     let mut child = Command::new("/proc/self/exe")
-        .args(["demo", "--inside"])
+        .args(["demo", "--inside", users.word()])
+        .args(keep.then_some("--keep"))
         .stdin(Stdio::piped())
         .spawn()
         .map_err(Error::Start)?;
@@ -78,10 +99,10 @@ pub(super) fn directory() -> PathBuf {
 
 /// Moves this process into namespaces of its own, its children into a PID namespace, and makes
 /// [`directory`] an empty one.
-fn isolate() -> Result<(), Error> {
+fn isolate() -> Result<Users, Error> {
     let (uid, gid) = (geteuid(), getegid());
     let own = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
-    match unshare(CloneFlags::CLONE_NEWUSER | own) {
+    let users = match unshare(CloneFlags::CLONE_NEWUSER | own) {
         Ok(()) => {
             let map = |file: &str, text: &str| {
                 fs::write(Path::new("/proc/self").join(file), text)
@@ -91,20 +112,22 @@ fn isolate() -> Result<(), Error> {
             map("setgroups", "deny")?;
             map("gid_map", &format!("0 {gid} 1"))?;
             map("uid_map", &format!("0 {uid} 1"))?;
+            Users::Own
         }
         // Root needs no user namespace, where there is none to have.
-        Err(_) if uid.is_root() && unshare(own).is_ok() => {}
+        Err(_) if uid.is_root() && unshare(own).is_ok() => Users::OfTheMachine,
         Err(errno) => {
             return Err(forbidden(
                 "make user, network, mount and PID namespaces",
                 errno.into(),
             ));
         }
-    }
+    };
     mount_private_directory().map_err(|errno| {
         let what = format!("mount a tmpfs on {} (or TMPDIR)", directory().display());
         forbidden(what, errno.into())
-    })
+    })?;
+    Ok(users)
 }
 
 fn mount_private_directory() -> nix::Result<()> {

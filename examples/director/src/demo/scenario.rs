@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vrrp::{Priority, Version, election};
 
-use super::story::{Action, Promise, Step};
+use super::step::{Action, Promise, Step};
 
 /// The address that moves.
 pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
@@ -24,16 +24,37 @@ pub(super) const INTERFACE: &str = "eth0";
 pub(super) const ADVERT_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between two probes, and so how exact a measured gap is.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(2);
-/// How long the address stays where it is before the next step.
-pub(super) const CALM: Duration = Duration::from_millis(1200);
+/// The port of the service, at the virtual address and at the real servers.
+pub(super) const SERVICE_PORT: u16 = 80;
+/// Time between the starts of two requests, and so how exact a silence of the service is.
+pub(super) const REQUEST_INTERVAL: Duration = Duration::from_millis(10);
+/// How long a request may take. Less than the second after which TCP tries again to connect: one
+/// that was begun while nobody was there has failed, and does not pass for a slow one.
+pub(super) const REQUEST_DEADLINE: Duration = Duration::from_millis(500);
+/// Time between two checks of a real server (`delay_loop`).
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(300);
+/// How often a failed check is tried again (`retry`).
+pub(super) const CHECK_RETRIES: u32 = 2;
+/// How long before that (`delay_before_retry`).
+pub(super) const CHECK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a check may take (`connect_timeout`). A killed process refuses at once.
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long everything stays as it is before the next step. By then a director that was just started
+/// has checked the real servers, the first time after a second and a random part of the interval:
+/// one that fails its very first check is down without being tried again.
+pub(super) const CALM: Duration = Duration::from_millis(1500);
 /// How long a step may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 /// By how much a gap may exceed what the protocol promises, for a busy machine. A takeover without
 /// a goodbye takes at least this much longer than one with it, so neither passes for the other.
 pub(super) const ALLOWANCE: Duration = ADVERT_INTERVAL.saturating_mul(2);
 
-const VERSION: Version = Version::V3;
-const DOWN_TIMER_ADVERTS: NonZeroU8 = NonZeroU8::new(3).expect("three is not zero");
+/// By how much a change of the pool may come later than the checks promise, for a busy machine. Each
+/// of the checks that it takes may come late; still, a check too many does not pass unseen.
+pub(super) const CHECK_ALLOWANCE: Duration = CHECK_INTERVAL.saturating_mul(2);
+
+pub(super) const VERSION: Version = Version::V3;
+pub(super) const DOWN_TIMER_ADVERTS: NonZeroU8 = NonZeroU8::new(3).expect("three is not zero");
 
 /// One of the two machines that run a director.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,29 +96,6 @@ impl Node {
             Self::Beta => 100,
         }
     }
-
-    /// Its keepalived.conf.
-    pub(super) fn configuration(self) -> String {
-        let state = match self {
-            Self::Alpha => "MASTER",
-            Self::Beta => "BACKUP",
-        };
-        format!(
-            "vrrp_instance VI_1 {{\n    \
-                 state {state}\n    \
-                 interface {INTERFACE}\n    \
-                 virtual_router_id 51\n    \
-                 version 3\n    \
-                 priority {priority}\n    \
-                 advert_int {interval}\n    \
-                 virtual_ipaddress {{\n        \
-                     {VIP}/{PREFIX_LEN}\n    \
-                 }}\n\
-             }}\n",
-            priority = self.priority(),
-            interval = ADVERT_INTERVAL.as_secs_f64(),
-        )
-    }
 }
 
 impl fmt::Display for Node {
@@ -106,52 +104,143 @@ impl fmt::Display for Node {
     }
 }
 
+/// One of the two machines that do the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Server {
+    One,
+    Two,
+}
+
+impl Server {
+    pub(super) const ALL: [Self; 2] = [Self::One, Self::Two];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Two => "two",
+        }
+    }
+
+    pub(super) const fn address(self) -> Ipv4Addr {
+        match self {
+            Self::One => Ipv4Addr::new(192, 0, 2, 11),
+            Self::Two => Ipv4Addr::new(192, 0, 2, 12),
+        }
+    }
+
+    pub(super) const fn mac(self) -> [u8; 6] {
+        match self {
+            Self::One => [2, 0, 0, 0, 0, 11],
+            Self::Two => [2, 0, 0, 0, 0, 12],
+        }
+    }
+
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|server| server.name() == name)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// What happens, in this order.
 pub(super) fn steps() -> Vec<Step> {
     use Node::{Alpha, Beta};
+    use Server::{One, Two};
     let skew = election::skew(VERSION, priority(Beta), ADVERT_INTERVAL);
     let down = election::master_down(VERSION, priority(Beta), ADVERT_INTERVAL, DOWN_TIMER_ADVERTS);
     vec![
         Step {
-            title: "Both directors start; the one of higher priority becomes master",
+            title: "All start; the director of higher priority becomes master",
             short: "start",
-            actions: vec![Action::PowerOn(Alpha), Action::PowerOn(Beta)],
+            actions: vec![
+                Action::StartServer(One),
+                Action::StartServer(Two),
+                Action::PowerOn(Alpha),
+                Action::PowerOn(Beta),
+            ],
             holder: Alpha,
-            promise: None,
+            pool: &[One, Two],
+            silence: None,
+            change: None,
+        },
+        Step {
+            title: "A real server is killed: its checks fail, and it gets no more requests",
+            short: "death of a real server",
+            actions: vec![Action::KillServer(Two)],
+            holder: Alpha,
+            pool: &[One],
+            silence: Some(Promise {
+                limit: Duration::ZERO,
+                because: String::from("the other real server answers all the time"),
+            }),
+            change: Some(Promise {
+                limit: CHECK_INTERVAL + CHECK_RETRY_INTERVAL * CHECK_RETRIES,
+                because: format!(
+                    "at most {} until the next check, and {CHECK_RETRIES} × {} to try again",
+                    millis(CHECK_INTERVAL),
+                    millis(CHECK_RETRY_INTERVAL)
+                ),
+            }),
         },
         Step {
             title: "The master loses its power: processes killed, cable dead, no goodbye",
             short: "power loss of the master",
             actions: vec![Action::PowerOff(Alpha)],
             holder: Beta,
-            promise: Some(Promise {
-                gap: down,
+            pool: &[One],
+            silence: Some(Promise {
+                limit: down,
                 because: format!(
                     "at most {DOWN_TIMER_ADVERTS} × {} without an advertisement and a skew of {}",
                     millis(ADVERT_INTERVAL),
                     millis(skew)
                 ),
             }),
+            change: None,
         },
         Step {
-            title: "It comes back and takes its address again",
-            short: "its return",
+            title: "The real server comes back: a check passes, and it gets requests again",
+            short: "return of the real server",
+            actions: vec![Action::StartServer(Two)],
+            holder: Beta,
+            pool: &[One, Two],
+            silence: Some(Promise {
+                limit: Duration::ZERO,
+                because: String::from("the other real server answers all the time"),
+            }),
+            change: Some(Promise {
+                limit: CHECK_INTERVAL,
+                because: format!("at most {} until the next check", millis(CHECK_INTERVAL)),
+            }),
+        },
+        Step {
+            title: "The director comes back and takes its address again",
+            short: "return of the master",
             actions: vec![Action::PowerOn(Alpha)],
             holder: Alpha,
-            promise: Some(Promise {
-                gap: Duration::ZERO,
+            pool: &[One, Two],
+            silence: Some(Promise {
+                limit: Duration::ZERO,
                 because: String::from("the old master answers until it hears the new one"),
             }),
+            change: None,
         },
         Step {
             title: "The master is stopped gracefully (SIGTERM): it says goodbye",
             short: "graceful stop",
             actions: vec![Action::Stop(Alpha)],
             holder: Beta,
-            promise: Some(Promise {
-                gap: skew,
+            pool: &[One, Two],
+            silence: Some(Promise {
+                limit: skew,
                 because: String::from("the backup's skew after an advertisement of priority 0"),
             }),
+            change: None,
         },
     ]
 }
@@ -161,65 +250,51 @@ pub(super) fn millis(span: Duration) -> String {
     format!("{:.0} ms", span.as_secs_f64() * 1000.0)
 }
 
-fn priority(node: Node) -> Priority {
+pub(super) fn priority(node: Node) -> Priority {
     Priority::new(node.priority()).expect("between 1 and 255")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::{MemoryEnvironment, Options, load};
-
-    #[test]
-    fn the_directors_files_are_good_and_say_what_the_demo_counts_on() {
-        for node in Node::ALL {
-            let machine = MemoryEnvironment::with_file("/demo.conf", node.configuration());
-            let loaded = load("/demo.conf", &machine, &Options::default()).unwrap();
-
-            assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-            let [instance] = &loaded.config.unwrap().instances[..] else {
-                panic!("one instance");
-            };
-            let router = &instance.router;
-            assert_eq!(&*router.interface, INTERFACE);
-            assert_eq!(router.version, VERSION);
-            assert_eq!(router.priority, priority(node));
-            assert_eq!(router.interval.as_duration(), ADVERT_INTERVAL);
-            assert_eq!(router.down_timer_adverts, DOWN_TIMER_ADVERTS);
-            let [vip] = &router.vips[..] else {
-                panic!("one address");
-            };
-            assert_eq!(vip.address, VIP);
-            assert_eq!(vip.prefix_len, PREFIX_LEN);
-        }
-    }
 
     #[test]
     fn a_power_loss_costs_three_intervals_and_the_skew_and_a_goodbye_the_skew_alone() {
         let promises: Vec<_> = steps()
             .into_iter()
-            .map(|step| step.promise.map(|promise| promise.gap))
+            .map(|step| step.silence.map(|promise| promise.limit))
             .collect();
 
         let (down, skew) = (
             Duration::from_nanos(360_937_500),
             Duration::from_nanos(60_937_500),
         );
-        assert_eq!(
-            promises,
-            [None, Some(down), Some(Duration::ZERO), Some(skew)]
-        );
+        let none = Some(Duration::ZERO);
+        assert_eq!(promises, [None, none, Some(down), none, none, Some(skew)]);
     }
 
     #[test]
     fn a_goodbye_that_is_not_heard_does_not_pass_for_one() {
-        let [_, crash, _, stop] = &steps()[..] else {
-            panic!("four steps");
+        let [_, _, crash, _, _, stop] = &steps()[..] else {
+            panic!("six steps");
         };
-        let gap = |step: &Step| step.promise.as_ref().unwrap().gap;
+        let gap = |step: &Step| step.silence.as_ref().unwrap().limit;
         // The last advertisement may be almost an interval old when the power goes.
         let shortest_crash = gap(crash) - ADVERT_INTERVAL;
 
         assert!(gap(stop) + ALLOWANCE <= shortest_crash);
+    }
+
+    #[test]
+    fn a_real_server_leaves_after_its_retries_and_is_back_after_one_check() {
+        let changes: Vec<_> = steps()
+            .into_iter()
+            .filter_map(|step| step.change.map(|promise| promise.limit))
+            .collect();
+
+        assert_eq!(
+            changes,
+            [Duration::from_millis(500), Duration::from_millis(300)]
+        );
     }
 }

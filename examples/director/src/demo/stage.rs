@@ -1,19 +1,22 @@
 //! The driver: it has the clock and does what the story asks for.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::director::Director;
-use super::log_line::LogLine;
-use super::network::{self, Machine, Switch};
+use super::log_line::{LogLine, News};
+use super::machines::{self, Machines};
+use super::network;
+use super::plane::Plane;
 use super::prober::{Answer, Prober};
-use super::scenario::{self, CLIENT, CLIENT_MAC, Node, VIP};
-use super::screen::Screen;
-use super::story::{Action, Input, Output, Story};
-use super::{now, sandbox};
+use super::requester::{Report, Requester};
+use super::sandbox::Users;
+use super::scenario::{self, Node, Server, VIP};
+use super::screen::{Screen, Status};
+use super::step::Action;
+use super::story::{Input, Output, Story};
+use super::{keep, now};
 
 /// How often the status on a terminal is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -25,24 +28,33 @@ pub(super) enum Error {
     #[error("cannot write to the standard output")]
     Output(#[source] io::Error),
     #[error(transparent)]
-    Network(#[from] network::Error),
+    Machines(#[from] machines::Error),
     #[error("cannot probe {VIP}")]
     Probe(#[source] io::Error),
-    #[error("cannot {what} the director of {node}")]
-    Director {
-        what: &'static str,
-        node: Node,
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot send requests to {VIP}")]
+    Request(#[source] io::Error),
+    #[error("cannot find out how to get into the sandbox")]
+    Keep(#[source] io::Error),
 }
 
-/// Shows everything. The exit code is 0 if all of it worked.
-pub(super) fn play() -> Result<ExitCode, Error> {
+impl From<network::Error> for Error {
+    fn from(error: network::Error) -> Self {
+        Self::Machines(error.into())
+    }
+}
+
+/// Shows everything, and goes on in `keep` if all of it worked. The exit code is 0 if it did.
+pub(super) fn play(keep: Option<Users>) -> Result<ExitCode, Error> {
     let mut stage = Stage::new()?;
-    let ending = stage.play();
+    let mut story = Story::new(scenario::steps());
+    let ending = stage.play(&mut story).and_then(|()| stage.conclude(&story));
     match &ending {
-        Ok(ExitCode::SUCCESS) | Err(Error::Output(_)) => {}
+        Ok(ExitCode::SUCCESS) => {
+            if let Some(users) = keep {
+                stage.keep(&mut story, users)?;
+            }
+        }
+        Err(Error::Output(_)) => {}
         _ => stage.show_logs(),
     }
     ending
@@ -51,17 +63,20 @@ pub(super) fn play() -> Result<ExitCode, Error> {
 /// What the threads tell the driver.
 enum Event {
     Answered(Answer),
+    Request(Report),
     /// A line of a director's log; `None`: it has closed it.
     Line(Node, Option<LogLine>),
+    /// A line of a real server; `None`: it has closed it.
+    ServerLine(Server, Option<String>),
 }
 
 struct Stage {
     began_at: Instant,
     screen: Screen<io::Stdout>,
-    switch: Switch,
-    /// Those that have power.
-    machines: BTreeMap<Node, (Machine, Director)>,
-    logs: Vec<(Duration, Node, String)>,
+    machines: Machines,
+    /// Dropped, it closes.
+    requester: Option<Requester>,
+    logs: Vec<(Duration, &'static str, String)>,
     events: Receiver<Event>,
     sender: Sender<Event>,
 }
@@ -69,100 +84,117 @@ struct Stage {
 impl Stage {
     fn new() -> Result<Self, Error> {
         let mut screen = Screen::new();
-        screen.introduce().map_err(Error::Output)?;
-        let switch = Switch::new()?;
-        let client = Machine::new("client")?;
-        switch.connect(&client, CLIENT_MAC, CLIENT)?;
-        let prober = client.enter(|| Prober::open(VIP))?.map_err(Error::Probe)?;
+        let machines = Machines::new(Plane::find())?;
+        screen.introduce(machines.plane()).map_err(Error::Output)?;
+        let prober = machines.client.enter(|| Prober::open(VIP))?;
         let (sender, events) = mpsc::channel();
         let answers = sender.clone();
-        // The client's namespace lasts for as long as its sockets.
         prober
-            .start(move |answer| answers.send(Event::Answered(answer)).is_ok())
+            .and_then(|prober| {
+                prober.start(move |answer| answers.send(Event::Answered(answer)).is_ok())
+            })
             .map_err(Error::Probe)?;
         Ok(Self {
             began_at: now(),
             screen,
-            switch,
-            machines: BTreeMap::new(),
+            machines,
+            requester: None,
             logs: Vec::new(),
             events,
             sender,
         })
     }
 
-    fn play(&mut self) -> Result<ExitCode, Error> {
-        let mut story = Story::new(scenario::steps());
+    fn play(&mut self, story: &mut Story) -> Result<(), Error> {
         story.handle(Input::Start, self.began_at);
-        let mut frame_at = self.screen.is_live().then_some(self.began_at);
-        loop {
-            while let Some(output) = story.poll_output() {
-                if self.perform(&output)? {
-                    return self.conclude(&story);
-                }
-            }
-            if frame_at.is_some_and(|at| now() >= at) {
-                self.screen.status(&status(&story)).map_err(Error::Output)?;
-                frame_at = Some(now() + FRAME);
-            }
-            let deadline = [story.poll_timeout(), frame_at].into_iter().flatten().min();
-            let input = self.next_input(deadline)?;
-            story.handle(input, now());
+        while !self.perform(story)? {
+            self.go_on(story)?;
         }
-    }
-
-    /// Does or shows it; `true` if that was the end.
-    fn perform(&mut self, output: &Output) -> Result<bool, Error> {
-        let at = now() - self.began_at;
-        match output {
-            Output::Begin { number, title } => self.screen.begin(*number, title),
-            Output::Do(action) => return self.act(*action).map(|()| false),
-            Output::Arrived { at: node } => {
-                self.screen
-                    .event(at, "client", &format!("{VIP} answers, it is {node}"))
-            }
-            Output::Done(measured) => self.screen.done(at, measured),
-            Output::End => return Ok(true),
-        }
-        .map_err(Error::Output)
-        .map(|()| false)
-    }
-
-    fn act(&mut self, action: Action) -> Result<(), Error> {
-        match action {
-            Action::PowerOn(node) => self.power_on(node),
-            Action::PowerOff(node) => self.power_off(node),
-            Action::Stop(node) => match self.machines.get(&node) {
-                Some((_, director)) => director.stop().map_err(failed("stop", node)),
-                None => Ok(()),
-            },
-        }
-    }
-
-    fn power_on(&mut self, node: Node) -> Result<(), Error> {
-        let machine = Machine::new(node.name())?;
-        self.switch.connect(&machine, node.mac(), node.address())?;
-        let sender = self.sender.clone();
-        let director = machine
-            .enter(|| {
-                Director::start(node, &sandbox::directory(), move |line| {
-                    // Nobody listens any more when the demo ends.
-                    sender.send(Event::Line(node, line)).ok();
-                })
-            })?
-            .map_err(failed("start", node))?;
-        self.machines.insert(node, (machine, director));
         Ok(())
     }
 
-    fn power_off(&mut self, node: Node) -> Result<(), Error> {
-        let Some((machine, mut director)) = self.machines.remove(&node) else {
-            return Ok(());
-        };
-        director.kill().map_err(failed("kill", node))?;
-        // A namespace's kernel has no power to lose: it would go on answering for the address.
-        self.switch.disconnect(&machine)?;
-        director.wait().ok();
+    /// Lets the user look around for as long as there is somebody to look.
+    fn keep(&mut self, story: &mut Story, users: Users) -> Result<(), Error> {
+        // It was stopped in the last step.
+        self.machines.power_off(Node::Alpha)?;
+        story.restart(Node::Alpha);
+        self.act(Action::PowerOn(Node::Alpha))?;
+        self.open_client()?;
+        let commands = keep::commands(&self.machines, users).map_err(Error::Keep)?;
+        self.screen.invite(&commands).map_err(Error::Output)?;
+        loop {
+            self.go_on(story)?;
+        }
+    }
+
+    /// Waits for what is seen next, tells the story and draws the status.
+    fn go_on(&mut self, story: &mut Story) -> Result<(), Error> {
+        if self.screen.is_frame_due(now(), FRAME) {
+            let status = Status::of(story, now());
+            self.screen.status(&status).map_err(Error::Output)?;
+        }
+        let frame = self.screen.is_live().then(|| now() + FRAME);
+        let deadline = [story.poll_timeout(), frame].into_iter().flatten().min();
+        let input = self.next_input(deadline)?;
+        story.handle(input, now());
+        Ok(())
+    }
+
+    /// Does and shows what the story asks for; `true` if that was its end.
+    fn perform(&mut self, story: &mut Story) -> Result<bool, Error> {
+        while let Some(output) = story.poll_output() {
+            let at = now() - self.began_at;
+            match output {
+                Output::Begin { number, title } => self.screen.begin(number, title),
+                Output::Do(action) => {
+                    self.act(action)?;
+                    Ok(())
+                }
+                Output::OpenClient => {
+                    self.open_client()?;
+                    Ok(())
+                }
+                Output::CloseClient => {
+                    self.requester = None;
+                    Ok(())
+                }
+                Output::Arrived { at: node } => {
+                    let what = format!("{VIP} answers, it is {node}");
+                    self.screen.event(at, "client", &what)
+                }
+                Output::Done(measured) => self.screen.done(at, &measured),
+                Output::End => return Ok(true),
+            }
+            .map_err(Error::Output)?;
+        }
+        Ok(false)
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), Error> {
+        // Nobody listens any more when the demo ends.
+        let sender = self.sender.clone();
+        match action {
+            Action::PowerOn(node) => self.machines.power_on(node, move |line| {
+                sender.send(Event::Line(node, line)).ok();
+            }),
+            Action::PowerOff(node) => self.machines.power_off(node),
+            Action::Stop(node) => self.machines.stop(node),
+            Action::StartServer(server) => self.machines.start_server(server, move |line| {
+                sender.send(Event::ServerLine(server, line)).ok();
+            }),
+            Action::KillServer(server) => self.machines.kill_server(server),
+        }
+        .map_err(Error::Machines)
+    }
+
+    fn open_client(&mut self) -> Result<(), Error> {
+        let sender = self.sender.clone();
+        let requester = self.machines.client.enter(|| {
+            Requester::start(VIP, move |report| {
+                sender.send(Event::Request(report)).ok();
+            })
+        })?;
+        self.requester = Some(requester.map_err(Error::Request)?);
         Ok(())
     }
 
@@ -187,36 +219,52 @@ impl Stage {
     }
 
     fn read(&mut self, event: Event) -> Result<Option<Input>, Error> {
-        match event {
+        Ok(match event {
             Event::Answered(Answer { mac, sent_at }) => {
                 let by = Node::ALL.into_iter().find(|node| node.mac() == mac);
-                Ok(by.map(|by| Input::Answered { by, sent_at }))
+                by.map(|by| Input::Answered { by, sent_at })
             }
-            Event::Line(node, Some(line)) => {
-                let at = now() - self.began_at;
-                if line.role.is_some() {
-                    self.screen
-                        .event(at, node.name(), &line.text)
-                        .map_err(Error::Output)?;
-                }
-                self.logs.push((at, node, line.text));
-                Ok(line.role.map(|role| Input::Role { node, role }))
+            Event::Request(Report::Finished(finished)) => Some(Input::Request(finished)),
+            Event::Request(Report::Closed { started }) => Some(Input::ClientClosed { started }),
+            Event::Line(node, Some(LogLine { text, news })) => {
+                self.hear(node.name(), text, news.is_some())?;
+                news.map(|news| match news {
+                    News::Role(role) => Input::Role { node, role },
+                    News::Check { server, is_up } => Input::Check {
+                        node,
+                        server,
+                        is_up,
+                    },
+                })
             }
             Event::Line(node, None) => {
-                Ok(self
-                    .machines
-                    .get_mut(&node)
-                    .map(|(_, director)| Input::Exited {
-                        node,
-                        end: director.wait(),
-                    }))
+                let end = self.machines.director_end(node);
+                end.map(|end| Input::Exited { node, end })
             }
+            Event::ServerLine(server, Some(text)) => {
+                self.hear(server.name(), text, false)?;
+                None
+            }
+            Event::ServerLine(server, None) => self.machines.server_end(server).map(|end| {
+                let how = end.err().unwrap_or_else(|| String::from("has ended"));
+                Input::ServerExited { server, how }
+            }),
+        })
+    }
+
+    /// Keeps a line for those who have to find out what went wrong, and shows it if it is news.
+    fn hear(&mut self, who: &'static str, text: String, is_news: bool) -> Result<(), Error> {
+        let at = now() - self.began_at;
+        if is_news {
+            self.screen.event(at, who, &text).map_err(Error::Output)?;
         }
+        self.logs.push((at, who, text));
+        Ok(())
     }
 
     fn conclude(&mut self, story: &Story) -> Result<ExitCode, Error> {
         let mut show = || {
-            self.screen.summarize(story.measured())?;
+            self.screen.summarize(story.measured(), &story.requests())?;
             match story.failures() {
                 [] => self.screen.print("\nEverything shown worked"),
                 failures => failures
@@ -225,48 +273,30 @@ impl Stage {
             }
         };
         show().map_err(Error::Output)?;
-        Ok(if story.failures().is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+        Ok(match story.failures() {
+            [] => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
         })
     }
 
-    /// What the directors have said, for whoever has to find out what went wrong.
+    /// What directors and real servers have said, for whoever has to find out what went wrong.
     fn show_logs(&mut self) {
         while let Ok(event) = self.events.try_recv() {
-            if let Event::Line(node, Some(line)) = event {
-                self.logs.push((now() - self.began_at, node, line.text));
-            }
+            let (who, text) = match event {
+                Event::Line(node, Some(line)) => (node.name(), line.text),
+                Event::ServerLine(server, Some(line)) => (server.name(), line),
+                Event::Line(_, None)
+                | Event::ServerLine(_, None)
+                | Event::Answered(_)
+                | Event::Request(_) => continue,
+            };
+            self.logs.push((now() - self.began_at, who, text));
         }
-        // An empty status leaves the line to them.
-        self.screen.status("").ok();
+        self.screen.clear().ok();
         let mut stderr = io::stderr().lock();
-        for (at, node, text) in &self.logs {
+        for (at, who, text) in &self.logs {
             // Nothing is left to do if that cannot be said either.
-            writeln!(stderr, "{:>7.3} s  {node:<6}  {text}", at.as_secs_f64()).ok();
+            writeln!(stderr, "{:>7.3} s  {who:<6}  {text}", at.as_secs_f64()).ok();
         }
     }
-}
-
-fn status(story: &Story) -> String {
-    let mut text = String::new();
-    for node in Node::ALL {
-        text.push_str(&format!("  {node} {:<8}", story.state(node)));
-    }
-    let silence = story.last_answered().map(|at| now() - at);
-    match (story.holder(), silence) {
-        (Some(holder), Some(silence)) if silence < FRAME => {
-            text.push_str(&format!("  {VIP} at {}", holder.node));
-        }
-        (_, Some(silence)) => {
-            text.push_str(&format!("  {VIP} silent for {}", scenario::millis(silence)));
-        }
-        _ => text.push_str(&format!("  {VIP} silent")),
-    }
-    text
-}
-
-fn failed(what: &'static str, node: Node) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Director { what, node, source }
 }

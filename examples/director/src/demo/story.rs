@@ -1,51 +1,20 @@
 //! The course of the steps, as a value.
 //!
-//! [`Story::handle`] takes what is seen (who answers the probes, what the directors say of their
-//! roles), [`Story::poll_output`] gives what is to be done and shown. A step is over when the
-//! machine that should hold the address has answered for a while, alone, and every director has the
-//! role that fits. Something else to show (a load balancer, say) is another [`Action`] and one more
-//! condition in [`Story::missing`].
+//! [`Story::handle`] takes what is seen (who answers probes and requests, what the directors say of
+//! their roles and their real servers), [`Story::poll_output`] gives what is to be done and shown. A
+//! step is over when everything has been as it should be for a while: see [`Story::missing`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use vrrp::Role;
 
+use super::directors::Directors;
 use super::reachability::{Holder, Reachability};
-use super::scenario::{ALLOWANCE, CALM, Node, PATIENCE, millis};
-
-/// One thing that happens, and what should come of it.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) title: &'static str,
-    /// For a table.
-    pub(super) short: &'static str,
-    /// Done at once, in this order.
-    pub(super) actions: Vec<Action>,
-    /// Who holds the address afterwards.
-    pub(super) holder: Node,
-    /// `None` where nobody held the address before.
-    pub(super) promise: Option<Promise>,
-}
-
-/// What the protocol promises.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Promise {
-    /// The longest time without an answer.
-    pub(super) gap: Duration,
-    pub(super) because: String,
-}
-
-/// What is done to a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    /// A new machine on the network, and its director is started.
-    PowerOn(Node),
-    /// The machine is gone in an instant.
-    PowerOff(Node),
-    /// The director is told to stop.
-    Stop(Node),
-}
+use super::requests::Finished;
+use super::scenario::{CALM, Node, PATIENCE, Server, millis};
+use super::service::{Counts, Service};
+use super::step::{Action, Measured, Step};
 
 /// What is seen.
 #[derive(Debug)]
@@ -54,10 +23,22 @@ pub(super) enum Input {
     Start,
     /// A probe was answered.
     Answered { by: Node, sent_at: Instant },
+    /// A request has ended.
+    Request(Finished),
+    /// All requests have: so many were started.
+    ClientClosed { started: u64 },
     /// A director says that its virtual router has this role now.
     Role { node: Node, role: Role },
+    /// A director says that a real server is up or down.
+    Check {
+        node: Node,
+        server: Server,
+        is_up: bool,
+    },
     /// A director has ended: with success, or how.
     Exited { node: Node, end: Result<(), String> },
+    /// A real server has ended.
+    ServerExited { server: Server, how: String },
     /// The deadline has come.
     Timeout,
 }
@@ -71,30 +52,14 @@ pub(super) enum Output {
     Do(Action),
     /// The address is where it should be.
     Arrived { at: Node },
+    /// The client begins to send requests.
+    OpenClient,
+    /// The client starts no more requests, and tells when all are over.
+    CloseClient,
     /// A step is over.
     Done(Measured),
     /// The story is.
     End,
-}
-
-/// What a step has shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Measured {
-    pub(super) short: &'static str,
-    pub(super) holder: Node,
-    /// The longest time without an answer; where nobody held the address before, the time until
-    /// the first one.
-    pub(super) gap: Duration,
-    pub(super) promise: Option<Promise>,
-}
-
-impl Measured {
-    /// Whether the gap is as short as it has to be.
-    pub(super) fn kept(&self) -> bool {
-        self.promise
-            .as_ref()
-            .is_none_or(|promise| self.gap <= promise.gap + ALLOWANCE)
-    }
 }
 
 /// The demo's course.
@@ -102,38 +67,49 @@ impl Measured {
 pub(super) struct Story {
     /// Those that are not over; the first is the one that goes on.
     steps: VecDeque<Step>,
-    current: Option<Current>,
+    phase: Phase,
     seen: Reachability,
-    directors: BTreeMap<Node, Director>,
+    service: Service,
+    directors: Directors,
+    /// The real servers that run.
+    servers: BTreeSet<Server>,
     measured: Vec<Measured>,
     failures: Vec<String>,
     outputs: VecDeque<Output>,
 }
 
 #[derive(Debug)]
+enum Phase {
+    /// The first of the steps goes on.
+    Step(Current),
+    /// The steps are over; the last requests are not.
+    Closing { deadline: Instant },
+    /// Nothing has begun, or all is over.
+    Rest,
+}
+
+#[derive(Debug)]
 struct Current {
     began_at: Instant,
+    /// Who answered when it began.
+    held_by: Option<Node>,
     deadline: Instant,
     /// When the holder's first answer came. (The first of all may answer probes that the kernel
     /// kept until somebody answered its ARP, so their sending tells nothing.)
     arrived_at: Option<Instant>,
-}
-
-/// What is known of a director that is or was running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Director {
-    Running(Role),
-    Stopping(Role),
-    Stopped,
+    /// Since when every director has the real servers that it should.
+    pool_fits_since: Option<Instant>,
 }
 
 impl Story {
     pub(super) fn new(steps: Vec<Step>) -> Self {
         Self {
             steps: steps.into(),
-            current: None,
+            phase: Phase::Rest,
             seen: Reachability::default(),
-            directors: BTreeMap::new(),
+            service: Service::default(),
+            directors: Directors::default(),
+            servers: BTreeSet::new(),
             measured: Vec::new(),
             failures: Vec::new(),
             outputs: VecDeque::new(),
@@ -145,13 +121,45 @@ impl Story {
         match input {
             Input::Start => self.begin(now),
             Input::Answered { by, sent_at } => self.on_answer(by, sent_at, now),
-            Input::Role { node, role } => self.on_role(node, role),
-            Input::Exited { node, end } => self.on_exit(node, end),
+            Input::Request(finished) => {
+                let expected = self
+                    .steps
+                    .front()
+                    .map_or(&Server::ALL[..], |step| step.pool);
+                self.service.on_finished(finished, expected);
+            }
+            Input::ClientClosed { started } => self.on_closed(started),
+            Input::Role { node, role } => self.directors.on_role(node, role),
+            Input::Check {
+                node,
+                server,
+                is_up,
+            } => {
+                self.directors.on_check(node, server, is_up);
+                self.look_at_pools(now);
+            }
+            Input::Exited { node, end } => {
+                if let Err(why) = self.directors.on_exit(node, end) {
+                    self.fail(why);
+                }
+            }
+            Input::ServerExited { server, how } => {
+                if self.servers.remove(&server) {
+                    self.fail(format!("the real server {server} {how}"));
+                }
+            }
             Input::Timeout => self.on_timeout(now),
         }
-        if self.current.is_some() && self.missing().is_none() {
+        if let Phase::Step(_) = self.phase
+            && self.missing().is_none()
+        {
             self.finish(now);
         }
+    }
+
+    /// A director is started once more, after the end of the story.
+    pub(super) fn restart(&mut self, node: Node) {
+        self.directors.power_on(node);
     }
 
     /// What is to be done or shown next.
@@ -162,8 +170,12 @@ impl Story {
 
     /// When to call with [`Input::Timeout`]; `None` when the story is over.
     #[must_use]
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.current.as_ref().map(|current| current.deadline)
+    pub(super) const fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Step(current) => Some(current.deadline),
+            Phase::Closing { deadline } => Some(*deadline),
+            Phase::Rest => None,
+        }
     }
 
     /// What each step has shown.
@@ -174,6 +186,16 @@ impl Story {
     /// What did not work; empty if all did.
     pub(super) fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// What became of all requests so far.
+    pub(super) const fn requests(&self) -> Counts {
+        self.service.total()
+    }
+
+    /// How many requests each real server has answered in the last second.
+    pub(super) fn rate(&self, now: Instant) -> BTreeMap<Server, u64> {
+        self.service.rate(now)
     }
 
     /// Who answers now.
@@ -188,17 +210,15 @@ impl Story {
 
     /// What a director is doing, in a word.
     pub(super) fn state(&self, node: Node) -> String {
-        match self.directors.get(&node) {
-            None => String::from("off"),
-            Some(Director::Running(role)) => role.to_string(),
-            Some(Director::Stopping(_)) => String::from("stopping"),
-            Some(Director::Stopped) => String::from("stopped"),
-        }
+        self.directors.state(node)
     }
 
     fn begin(&mut self, now: Instant) {
         let Some(step) = self.steps.front() else {
-            return self.end();
+            self.outputs.push_back(Output::CloseClient);
+            let deadline = now + PATIENCE;
+            self.phase = Phase::Closing { deadline };
+            return;
         };
         let number = self.measured.len() + 1;
         self.outputs.push_back(Output::Begin {
@@ -208,88 +228,85 @@ impl Story {
         for &action in &step.actions {
             self.outputs.push_back(Output::Do(action));
             match action {
-                Action::PowerOn(node) => {
-                    self.directors.insert(node, Director::Running(Role::Init));
+                Action::PowerOn(node) => self.directors.power_on(node),
+                Action::PowerOff(node) => self.directors.power_off(node),
+                Action::Stop(node) => self.directors.stop(node),
+                Action::StartServer(server) => {
+                    self.servers.insert(server);
                 }
-                Action::PowerOff(node) => {
-                    self.directors.remove(&node);
-                }
-                Action::Stop(node) => {
-                    self.directors.entry(node).and_modify(|director| {
-                        if let Director::Running(role) = *director {
-                            *director = Director::Stopping(role);
-                        }
-                    });
+                Action::KillServer(server) => {
+                    self.servers.remove(&server);
                 }
             }
         }
         self.seen.measure_again();
-        self.current = Some(Current {
+        self.service.measure_again();
+        self.phase = Phase::Step(Current {
             began_at: now,
+            held_by: self.seen.holder().map(|holder| holder.node),
             deadline: now + PATIENCE,
             arrived_at: None,
+            pool_fits_since: None,
         });
+        self.look_at_pools(now);
     }
 
     fn on_answer(&mut self, by: Node, sent_at: Instant, now: Instant) {
         self.seen.on_answer(by, sent_at);
-        let (Some(current), Some(step)) = (&mut self.current, self.steps.front()) else {
+        let (Phase::Step(current), Some(step)) = (&mut self.phase, self.steps.front()) else {
             return;
         };
-        let is_new = self
-            .seen
-            .holder()
-            .is_some_and(|holder| holder.since >= current.began_at);
+        let since = self.seen.holder().map(|holder| holder.since);
+        let is_new = current.held_by != Some(by) || since >= Some(current.began_at);
         if by == step.holder && is_new && current.arrived_at.is_none() {
             current.arrived_at = Some(now);
             self.outputs.push_back(Output::Arrived { at: by });
+            if self.measured.is_empty() {
+                self.outputs.push_back(Output::OpenClient);
+            }
         }
     }
 
-    fn on_role(&mut self, node: Node, new: Role) {
-        // A line of a director that was cut off may come after its end.
-        if let Some(Director::Running(role) | Director::Stopping(role)) =
-            self.directors.get_mut(&node)
-        {
-            *role = new;
+    fn look_at_pools(&mut self, now: Instant) {
+        if let (Phase::Step(current), Some(step)) = (&mut self.phase, self.steps.front()) {
+            current.pool_fits_since = match self.directors.wrong_pool(step.pool) {
+                None => current.pool_fits_since.or(Some(now)),
+                Some(_) => None,
+            };
         }
     }
 
-    fn on_exit(&mut self, node: Node, end: Result<(), String>) {
-        match (self.directors.get(&node), end) {
-            // Power off.
-            (None | Some(Director::Stopped), _) => {}
-            (Some(Director::Stopping(_)), Ok(())) => {
-                self.directors.insert(node, Director::Stopped);
-            }
-            (Some(Director::Stopping(_)), Err(how)) => {
-                self.fail(format!(
-                    "{node}'s director should have stopped with success but {how}"
-                ));
-            }
-            (Some(Director::Running(_)), Ok(())) => {
-                self.fail(format!("{node}'s director has ended by itself"));
-            }
-            (Some(Director::Running(_)), Err(how)) => {
-                self.fail(format!("{node}'s director {how}"));
-            }
+    fn on_closed(&mut self, started: u64) {
+        let ended = self.service.total();
+        if ended.all() != started {
+            self.fail(format!(
+                "{started} requests were started, and {} are known to have ended",
+                ended.all()
+            ));
+        } else if let Phase::Closing { .. } = self.phase {
+            self.end();
         }
     }
 
     fn on_timeout(&mut self, now: Instant) {
-        let late = self
-            .current
-            .as_ref()
-            .is_some_and(|current| now >= current.deadline);
-        if let (true, Some(missing), Some(step)) = (late, self.missing(), self.steps.front()) {
-            let text = format!("{}: after {} {missing}", step.short, millis(PATIENCE));
-            self.fail(text);
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let after = millis(PATIENCE);
+        match (self.missing(), self.steps.front()) {
+            (Some(missing), Some(step)) => {
+                let text = format!("{}: after {after} {missing}", step.short);
+                self.fail(text);
+            }
+            _ => self.fail(format!("requests have not ended after {after}")),
         }
     }
 
     /// Why the current step is not over.
     fn missing(&self) -> Option<String> {
-        let (current, step) = (self.current.as_ref()?, self.steps.front()?);
+        let (Phase::Step(current), Some(step)) = (&self.phase, self.steps.front()) else {
+            return None;
+        };
         let holder = self
             .seen
             .holder()
@@ -303,62 +320,74 @@ impl Story {
                 holder.node, step.holder
             ));
         }
-        let since = holder.since.max(current.began_at);
+        if let Some(wrong) = self.directors.wrong_role(step.holder) {
+            return Some(wrong);
+        }
+        if let Some(wrong) = self.directors.wrong_pool(step.pool) {
+            return Some(wrong);
+        }
+        let since = self.calm_since(current, holder);
         if self.seen.last_answered() < Some(since + CALM) {
             return Some(format!("{} has not answered for long enough", holder.node));
         }
-        self.directors.iter().find_map(|(&node, director)| {
-            let wanted = if node == step.holder {
-                Role::Master
-            } else {
-                Role::Backup
-            };
-            match *director {
-                Director::Stopped => None,
-                Director::Running(role) if role == wanted => None,
-                Director::Running(role) => Some(format!("{node} is {role} and should be {wanted}")),
-                Director::Stopping(_) => Some(format!("{node}'s director has not stopped")),
-            }
-        })
+        if self.service.last_answered() < Some(since + CALM) {
+            return Some(String::from(
+                "requests have not been answered for long enough without a failure",
+            ));
+        }
+        self.service.unfair_share(since, step.pool)
+    }
+
+    /// Since when nothing has happened that should not go on.
+    fn calm_since(&self, current: &Current, holder: Holder) -> Instant {
+        [self.service.last_disturbed(), current.pool_fits_since]
+            .into_iter()
+            .flatten()
+            .fold(holder.since.max(current.began_at), Instant::max)
     }
 
     fn finish(&mut self, now: Instant) {
-        let (Some(current), Some(step)) = (self.current.take(), self.steps.pop_front()) else {
+        let (Phase::Step(current), Some(holder)) = (&self.phase, self.seen.holder()) else {
+            return;
+        };
+        let (since, began_at) = (self.calm_since(current, holder), current.began_at);
+        let span = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at - began_at);
+        let (arrived, changed) = (span(current.arrived_at), span(current.pool_fits_since));
+        let Some(step) = self.steps.pop_front() else {
             return;
         };
         let measured = Measured {
             short: step.short,
             holder: step.holder,
-            gap: match step.promise {
+            address_gap: match step.silence {
                 Some(_) => self.seen.longest_gap(),
-                None => current
-                    .arrived_at
-                    .map_or(Duration::ZERO, |at| at - current.began_at),
+                None => arrived,
             },
-            promise: step.promise,
+            service_gap: self.service.longest_gap(),
+            changed_after: changed,
+            counts: self.service.counts(),
+            shares: self.service.shares(since),
+            silence: step.silence,
+            change: step.change,
         };
-        if let (false, Some(promise)) = (measured.kept(), &measured.promise) {
-            self.failures.push(format!(
-                "{}: nobody answered for {}, the protocol waits {} and {} more are allowed here",
-                measured.short,
-                millis(measured.gap),
-                millis(promise.gap),
-                millis(ALLOWANCE)
-            ));
-        }
+        self.failures.extend(measured.broken_promises());
         self.measured.push(measured.clone());
         self.outputs.push_back(Output::Done(measured));
         self.begin(now);
     }
 
+    /// After the end there is nothing more to fail.
     fn fail(&mut self, why: String) {
+        if let Phase::Rest = self.phase {
+            return;
+        }
         self.failures.push(why);
         self.steps.clear();
         self.end();
     }
 
     fn end(&mut self) {
-        self.current = None;
+        self.phase = Phase::Rest;
         self.outputs.push_back(Output::End);
     }
 }

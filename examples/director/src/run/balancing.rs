@@ -12,7 +12,7 @@ use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinHandle,
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use vrrp::Role;
 
 use crate::{
@@ -352,7 +352,7 @@ fn owned_at_start(table: &Table, flush: bool) -> Ownership {
 }
 
 fn tell(notifier: &Notifier, notice: &Notice) {
-    info!("{notice}");
+    log::notice(notice);
     if let (virtual_server, Some(script)) = notice.script() {
         let subject = Subject::VirtualServer(virtual_server.to_string());
         notifier.run(subject, command(script));

@@ -1,76 +1,158 @@
-use super::super::{now, scenario};
+use super::super::requests::Outcome;
+use super::super::scenario;
+use super::super::scenario::{ALLOWANCE, REQUEST_INTERVAL};
 use super::*;
 use Node::{Alpha, Beta};
 use Role::{Backup, Master};
+use Server::{One, Two};
+use scene::{Scene, idle_step, ms, quiet_step};
+
+mod scene;
 
 #[test]
 fn the_steps_follow_one_another_while_everything_works() {
     let mut scene = Scene::new(scenario::steps());
 
-    scene.expect_begin(1, &[Action::PowerOn(Alpha), Action::PowerOn(Beta)]);
+    let starts = [Action::StartServer(One), Action::StartServer(Two)];
+    scene.expect_begin(
+        1,
+        &[
+            &starts[..],
+            &[Action::PowerOn(Alpha), Action::PowerOn(Beta)],
+        ]
+        .concat(),
+    );
     scene.role(Alpha, Backup);
     scene.role(Beta, Backup);
     scene.role(Alpha, Master);
     scene.answers(Alpha, 300);
-    assert_eq!(
-        scene.expect_done(Alpha).gap,
-        ms(300),
-        "time until the first answer"
-    );
+    scene.expect_output(&Output::Arrived { at: Alpha });
+    scene.expect_output(&Output::OpenClient);
+    let start = scene.expect_done();
+    assert_eq!(start.address_gap, ms(300), "time until the first answer");
+    assert!(start.shares[&One].abs_diff(start.shares[&Two]) <= 1);
 
-    scene.expect_begin(2, &[Action::PowerOff(Alpha)]);
+    scene.expect_begin(2, &[Action::KillServer(Two)]);
+    scene.pool = vec![One];
+    scene.check(Alpha, Two, false);
+    scene.pass(50);
+    scene.check(Beta, Two, false);
+    scene.answers(Alpha, 2);
+    let death = scene.expect_done();
+    assert_eq!(death.changed_after, ms(50), "the later of the two");
+    assert_eq!(death.shares.keys().collect::<Vec<_>>(), [&One]);
+
+    scene.expect_begin(3, &[Action::PowerOff(Alpha)]);
     scene.role(Beta, Master);
+    scene.fail(Outcome::TimedOut);
     scene.answers(Beta, 355);
-    assert_eq!(scene.expect_done(Beta).gap, ms(355));
+    scene.expect_output(&Output::Arrived { at: Beta });
+    let loss = scene.expect_done();
+    assert_eq!((loss.address_gap, loss.service_gap), (ms(355), ms(355)));
+    assert_eq!(loss.counts.timed_out, 1);
 
-    scene.expect_begin(3, &[Action::PowerOn(Alpha)]);
+    scene.expect_begin(4, &[Action::StartServer(Two)]);
+    scene.pass(200);
+    scene.pool = vec![One, Two];
+    scene.check(Beta, Two, true);
+    scene.answers(Beta, 2);
+    assert_eq!(scene.expect_done().changed_after, ms(200));
+
+    scene.expect_begin(5, &[Action::PowerOn(Alpha)]);
     scene.role(Alpha, Master);
     scene.role(Beta, Backup);
     scene.answers(Alpha, 4);
-    assert_eq!(scene.expect_done(Alpha).gap, ms(4));
+    scene.expect_output(&Output::Arrived { at: Alpha });
+    assert_eq!(scene.expect_done().address_gap, ms(4));
 
-    scene.expect_begin(4, &[Action::Stop(Alpha)]);
+    scene.expect_begin(6, &[Action::Stop(Alpha)]);
     scene.exit(Alpha, Ok(()));
     scene.role(Beta, Master);
     scene.answers(Beta, 62);
-    assert_eq!(scene.expect_done(Beta).gap, ms(62));
+    scene.expect_output(&Output::Arrived { at: Beta });
+    assert_eq!(scene.expect_done().address_gap, ms(62));
 
+    scene.expect_output(&Output::CloseClient);
+    let started = scene.story.requests().all();
+    scene.see(Input::ClientClosed { started });
     scene.expect_end(&[]);
-    assert_eq!(scene.story.measured().len(), 4);
+    assert_eq!(scene.story.measured().len(), 6);
     assert_eq!(scene.story.poll_timeout(), None);
 }
 
 #[test]
 fn a_gap_beyond_the_promise_fails_but_the_story_goes_on() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     scene.role(Beta, Master);
-    scene.answers(Beta, 562);
+    scene.answers(Beta, 580);
 
-    assert!(!scene.expect_done(Beta).kept());
-    scene.expect_begin(3, &[Action::PowerOn(Alpha)]);
-    let [failure] = scene.story.failures() else {
+    scene.expect_output(&Output::Arrived { at: Beta });
+    assert_eq!(scene.expect_done().broken_promises().len(), 2);
+    let [address, service] = scene.story.failures() else {
         panic!("{:?}", scene.story.failures());
     };
     assert!(
-        failure.starts_with("power loss of the master: nobody answered for 562 ms"),
-        "{failure}"
+        address.starts_with("power loss of the master: nobody answered for 580 ms"),
+        "{address}"
+    );
+    assert!(
+        service.starts_with("power loss of the master: no request was answered for 580 ms"),
+        "{service}"
     );
 }
 
 #[test]
 fn a_gap_as_long_as_is_allowed_is_kept() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     scene.role(Beta, Master);
     scene.answers(Beta, 560);
 
-    assert!(scene.expect_done(Beta).kept());
+    scene.expect_output(&Output::Arrived { at: Beta });
+    assert_eq!(scene.expect_done().broken_promises(), [""; 0]);
+}
+
+#[test]
+fn a_service_that_is_silent_longer_than_its_address_fails() {
+    let mut scene = Scene::new(vec![quiet_step(), idle_step()]);
+    scene.begin_calm();
+
+    scene.service_is_silent_for(ALLOWANCE + REQUEST_INTERVAL + ms(10));
+    scene.answers(Alpha, 2);
+
+    let [failure] = scene.story.failures() else {
+        panic!("{:?}", scene.story.failures());
+    };
+    assert!(
+        failure.starts_with("a step: no request was answered for 2"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_pool_that_is_changed_too_late_fails() {
+    let mut scene = Scene::with_dead_server();
+
+    scene.pass(1101);
+    scene.check(Alpha, Two, false);
+    scene.check(Beta, Two, false);
+    scene.pool = vec![One];
+    scene.answers(Alpha, 2);
+
+    let broken = scene.expect_done().broken_promises();
+    let [broken] = &broken[..] else {
+        panic!("{broken:?}");
+    };
+    assert!(
+        broken.starts_with("death of a real server: the pool was changed after 1101 ms"),
+        "{broken}"
+    );
 }
 
 #[test]
 fn a_step_that_comes_to_nothing_ends_the_story_at_its_deadline_and_says_what_is_missing() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     let deadline = scene.story.poll_timeout().unwrap();
     scene.story.handle(Input::Timeout, deadline - ms(1));
@@ -86,15 +168,11 @@ fn a_step_that_comes_to_nothing_ends_the_story_at_its_deadline_and_says_what_is_
 
 #[test]
 fn the_address_alone_is_not_enough_the_roles_must_fit_too() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     scene.answers(Beta, 355);
-    let deadline = scene.story.poll_timeout().unwrap();
-    assert_eq!(
-        scene.story.poll_output(),
-        Some(Output::Arrived { at: Beta })
-    );
-    scene.story.handle(Input::Timeout, deadline);
+    scene.expect_output(&Output::Arrived { at: Beta });
+    scene.time_out();
 
     scene.expect_end(&[
         "power loss of the master: after 6000 ms beta is BACKUP and should be MASTER",
@@ -102,35 +180,115 @@ fn the_address_alone_is_not_enough_the_roles_must_fit_too() {
 }
 
 #[test]
+fn both_directors_have_to_know_of_a_dead_server() {
+    let mut scene = Scene::with_dead_server();
+
+    scene.check(Alpha, Two, false);
+    scene.pool = vec![One];
+    scene.answers(Alpha, 2);
+    scene.time_out();
+
+    let missing = "beta still sends requests to two";
+    scene.expect_end(&[&format!("death of a real server: after 6000 ms {missing}")]);
+}
+
+#[test]
+fn a_server_that_gets_less_than_its_turn_is_named() {
+    let mut scene = Scene::new(vec![quiet_step()]);
+    scene.pool = vec![One, One, One, Two];
+    scene.begin_calm();
+
+    scene.time_out();
+
+    let [failure] = scene.story.failures() else {
+        panic!("{:?}", scene.story.failures());
+    };
+    assert!(
+        failure.starts_with("a step: after 6000 ms two has answered "),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_failed_request_makes_the_calm_begin_anew() {
+    let mut scene = Scene::new(vec![quiet_step(), idle_step()]);
+    scene.begin_calm();
+    let steps = scene.story.measured().len();
+
+    scene.answer_until(Alpha, scene.at + CALM - ms(100));
+    scene.fail(Outcome::Reset);
+    scene.answer_until(Alpha, scene.at + CALM - ms(100));
+    assert_eq!(scene.story.measured().len(), steps);
+
+    scene.answer_until(Alpha, scene.at + ms(150));
+    assert_eq!(scene.story.measured().len(), steps + 1);
+}
+
+#[test]
+fn a_request_that_is_not_accounted_for_fails() {
+    let mut scene = Scene::new(vec![quiet_step()]);
+    scene.begin_calm();
+    scene.expect_output(&Output::CloseClient);
+
+    let ended = scene.story.requests().all();
+    scene.see(Input::ClientClosed { started: ended + 1 });
+
+    scene.expect_end(&[&format!(
+        "{} requests were started, and {ended} are known to have ended",
+        ended + 1
+    )]);
+}
+
+#[test]
+fn requests_that_never_end_end_the_story() {
+    let mut scene = Scene::new(vec![quiet_step()]);
+    scene.begin_calm();
+    scene.expect_output(&Output::CloseClient);
+
+    scene.time_out();
+
+    scene.expect_end(&["requests have not ended after 6000 ms"]);
+}
+
+#[test]
 fn the_wrong_holder_is_named() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     scene.answers(Alpha, 2);
-    let deadline = scene.story.poll_timeout().unwrap();
-    scene.story.handle(Input::Timeout, deadline);
+    scene.time_out();
 
     scene.expect_end(&["power loss of the master: after 6000 ms alpha answers and beta should"]);
 }
 
 #[test]
 fn answers_from_before_a_step_do_not_end_it() {
-    let steps = vec![step(&[Action::PowerOn(Alpha)]), step(&[])];
-    let mut scene = Scene::new(steps);
-    scene.expect_begin(1, &[Action::PowerOn(Alpha)]);
-    scene.role(Alpha, Master);
-    scene.answers(Alpha, 10);
-    scene.expect_done(Alpha);
-    scene.expect_begin(2, &[]);
+    let mut scene = Scene::new(vec![quiet_step(), idle_step()]);
+    scene.begin_calm();
 
-    scene.answer(Alpha, scene.at);
+    scene.probe(Alpha, scene.at);
     assert_eq!(scene.story.poll_output(), None);
     scene.answers(Alpha, 2);
     assert_eq!(scene.story.measured().len(), 2);
 }
 
 #[test]
+fn the_first_answer_may_be_to_a_probe_from_before_the_story() {
+    let mut scene = Scene::new(vec![quiet_step()]);
+    scene.expect_begin(1, &quiet_step().actions);
+
+    let before = scene.at - ms(5);
+    scene.see(Input::Answered {
+        by: Alpha,
+        sent_at: before,
+    });
+
+    scene.expect_output(&Output::Arrived { at: Alpha });
+    scene.expect_output(&Output::OpenClient);
+}
+
+#[test]
 fn a_director_that_ends_unasked_ends_the_story() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     scene.exit(Beta, Err(String::from("exited with status 101")));
 
@@ -139,8 +297,13 @@ fn a_director_that_ends_unasked_ends_the_story() {
 
 #[test]
 fn a_director_that_cannot_stop_with_success_ends_the_story() {
-    let mut scene = Scene::new(vec![step(&[Action::PowerOn(Alpha), Action::Stop(Alpha)])]);
-    scene.expect_begin(1, &[Action::PowerOn(Alpha), Action::Stop(Alpha)]);
+    let actions = vec![Action::PowerOn(Alpha), Action::Stop(Alpha)];
+    let step = Step {
+        actions: actions.clone(),
+        ..quiet_step()
+    };
+    let mut scene = Scene::new(vec![step]);
+    scene.expect_begin(1, &actions);
 
     scene.exit(Alpha, Err(String::from("was killed by SIGSEGV")));
 
@@ -150,111 +313,45 @@ fn a_director_that_cannot_stop_with_success_ends_the_story() {
 }
 
 #[test]
+fn a_real_server_that_dies_unasked_ends_the_story_and_one_that_was_killed_does_not() {
+    let mut scene = Scene::with_dead_server();
+    let how = || String::from("was killed by signal 9");
+
+    scene.see(Input::ServerExited {
+        server: Two,
+        how: how(),
+    });
+    assert_eq!(scene.story.poll_output(), None);
+    scene.see(Input::ServerExited {
+        server: One,
+        how: how(),
+    });
+
+    scene.expect_end(&["the real server one was killed by signal 9"]);
+}
+
+#[test]
 fn what_a_machine_without_power_last_said_is_not_heard() {
-    let mut scene = Scene::in_step_2();
+    let mut scene = Scene::with_dead_master();
 
     scene.role(Alpha, Master);
+    scene.check(Alpha, One, false);
     scene.exit(Alpha, Err(String::from("was killed by SIGKILL")));
 
     assert_eq!(scene.story.poll_output(), None);
     assert_eq!(scene.story.state(Alpha), "off");
 }
 
-/// A story and the time in it.
-struct Scene {
-    story: Story,
-    /// When the last probe was answered, or the story began.
-    at: Instant,
-}
+#[test]
+fn after_the_end_nothing_fails_any_more() {
+    let mut scene = Scene::with_dead_master();
+    scene.time_out();
+    while scene.story.poll_output().is_some() {}
+    let failures = scene.story.failures().len();
 
-impl Scene {
-    fn new(steps: Vec<Step>) -> Self {
-        let at = now();
-        let mut story = Story::new(steps);
-        story.handle(Input::Start, at);
-        Self { story, at }
-    }
+    scene.exit(Beta, Err(String::from("was killed by signal 9")));
 
-    /// Alpha, the master, has just lost its power.
-    fn in_step_2() -> Self {
-        let mut scene = Self::new(scenario::steps());
-        scene.role(Alpha, Master);
-        scene.role(Beta, Backup);
-        scene.answers(Alpha, 300);
-        while scene.story.poll_output().is_some() {}
-        scene
-    }
-
-    fn role(&mut self, node: Node, role: Role) {
-        self.story.handle(Input::Role { node, role }, self.at);
-    }
-
-    fn exit(&mut self, node: Node, end: Result<(), String>) {
-        self.story.handle(Input::Exited { node, end }, self.at);
-    }
-
-    /// After `gap_millis` without an answer, this node answers for as long as it takes.
-    fn answers(&mut self, by: Node, gap_millis: u64) {
-        self.at += ms(gap_millis);
-        let until = self.at + CALM;
-        let steps = self.story.measured().len();
-        self.answer(by, self.at);
-        while self.at < until && self.story.measured().len() == steps {
-            self.at += ms(2);
-            self.answer(by, self.at);
-        }
-    }
-
-    fn answer(&mut self, by: Node, sent_at: Instant) {
-        self.story.handle(Input::Answered { by, sent_at }, sent_at);
-    }
-
-    #[track_caller]
-    fn expect_begin(&mut self, number: usize, actions: &[Action]) {
-        let begin = self.story.poll_output();
-        assert!(
-            matches!(begin, Some(Output::Begin { number: found, .. }) if found == number),
-            "{begin:?}"
-        );
-        for &action in actions {
-            assert_eq!(self.story.poll_output(), Some(Output::Do(action)));
-        }
-        assert_eq!(self.story.poll_output(), None);
-    }
-
-    #[track_caller]
-    fn expect_done(&mut self, holder: Node) -> Measured {
-        assert_eq!(
-            self.story.poll_output(),
-            Some(Output::Arrived { at: holder })
-        );
-        match self.story.poll_output() {
-            Some(Output::Done(measured)) => {
-                assert_eq!(measured.holder, holder);
-                measured
-            }
-            other => panic!("{other:?} instead of the end of a step"),
-        }
-    }
-
-    #[track_caller]
-    fn expect_end(&mut self, failures: &[&str]) {
-        assert_eq!(self.story.poll_output(), Some(Output::End));
-        assert_eq!(self.story.poll_output(), None);
-        assert_eq!(self.story.failures(), failures);
-    }
-}
-
-fn step(actions: &[Action]) -> Step {
-    Step {
-        title: "a step",
-        short: "a step",
-        actions: actions.to_vec(),
-        holder: Alpha,
-        promise: None,
-    }
-}
-
-fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
+    assert_eq!(scene.story.failures().len(), failures);
+    assert_eq!(scene.story.poll_output(), None);
+    assert_eq!(scene.story.state(Beta), "stopped");
 }

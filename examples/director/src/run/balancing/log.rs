@@ -6,7 +6,7 @@ use tracing::{debug, error, info, warn};
 
 use super::Act;
 use crate::{
-    balance::{CheckName, Done, MemberName, NoSuchServer, Order},
+    balance::{CheckName, Done, MemberName, NoSuchServer, Notice, Order},
     log::chain,
 };
 
@@ -30,6 +30,21 @@ pub(super) fn unnamed(server: &MemberName, order: Order, kept: bool) {
         false => "forgotten",
     };
     warn!("The file does not name {server} any more: what is ordered for it ({order}) is {fate}");
+}
+
+/// A real server or a quorum came or went.
+pub(super) fn notice(notice: &Notice) {
+    match notice {
+        Notice::RealServer {
+            virtual_server,
+            real_server,
+            up,
+            ..
+        } => info!(%virtual_server, %real_server, up, "{notice}"),
+        Notice::Quorum {
+            virtual_server, up, ..
+        } => info!(%virtual_server, quorum = up, "{notice}"),
+    }
 }
 
 /// A check has another health.
