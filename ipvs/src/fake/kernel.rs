@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use super::state::State;
 use crate::{
     Change, ChangeOutcome, Connection, Counts, Endpoint, IpvsBackend, IpvsError, Refusal,
-    SchedulerName, ServiceKey, Snapshot, Statistics,
+    SchedulerName, ServiceKey, ServiceState, Snapshot, Statistics,
     plane::{Dropped, Flow, Plane, Step},
 };
 
@@ -295,27 +295,42 @@ impl Shared {
                 }
             }
         }
-        let mut snapshot = self.state.plane.running.clone();
-        snapshot.services = self.pages(&mut rows_left, |plane| plane.running.services.clone())?;
+        let running = &self.state.plane.running;
+        let mut snapshot = Snapshot {
+            info: running.info,
+            timeouts: running.timeouts,
+            daemons: running.daemons.clone(),
+            services: Vec::new(),
+            unreadable: running.unreadable.clone(),
+        };
+        snapshot.services = self.pages(&mut rows_left, |plane, told| {
+            let rows = plane.running.services.iter().skip(told);
+            let row = |service: &ServiceState| {
+                let mut row = ServiceState::new(service.key, service.settings);
+                row.statistics = service.statistics;
+                row
+            };
+            rows.take(Kernel::PAGE).map(row).collect()
+        })?;
         for service in &mut snapshot.services {
             let key = service.key;
-            service.destinations = self.pages(&mut rows_left, |plane| plane.destinations(&key))?;
+            service.destinations = self.pages(&mut rows_left, |plane, told| {
+                let rows = plane.destinations(&key).into_iter().skip(told);
+                rows.take(Kernel::PAGE).collect()
+            })?;
         }
         Ok(snapshot)
     }
 
+    /// All rows, page by page: `page` has those from a row number on.
     fn pages<T>(
         &mut self,
         rows_left: &mut Option<usize>,
-        rows: impl Fn(&Plane) -> Vec<T>,
+        page: impl Fn(&Plane, usize) -> Vec<T>,
     ) -> Result<Vec<T>, IpvsError> {
         let mut told = Vec::new();
         loop {
-            let page = rows(&self.state.plane)
-                .into_iter()
-                .skip(told.len())
-                .take(Kernel::PAGE);
-            let page: Vec<_> = page.collect();
+            let page = page(&self.state.plane, told.len());
             if let Some(left) = rows_left {
                 match left.checked_sub(page.len()) {
                     Some(rest) => *left = rest,
