@@ -6,6 +6,8 @@
 //! is director's own: keepalived tells that it does not know it, and goes on.
 
 mod balancing;
+#[cfg(test)]
+mod manual;
 
 pub(super) use balancing::{
     DNS_CHECK, FILE_CHECK, HOST, HTTP_GET, MISC_CHECK, PING_CHECK, REAL_SERVER, SMTP_CHECK, SSL,
