@@ -65,6 +65,12 @@ impl Process {
         )
     }
 
+    /// Its id, which is that of its process group.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to the process and its group.
     ///
     /// # Panics
