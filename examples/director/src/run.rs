@@ -103,6 +103,7 @@ impl Options {
 /// The exit code is 0 after a graceful stop, 1 if the file has errors, 2 if it cannot be read, 3 if
 /// the system does not allow what is needed or a part of the daemon has died.
 pub fn run(options: &Options, environment: &dyn Environment) -> ExitCode {
+    crate::sys::share_one_heap();
     let settings = match read(&options.file, options, environment) {
         Ok(settings) => settings,
         Err(refusal) => return refusal.report(),
