@@ -12,7 +12,7 @@
 //! | the table shall change | [`Plane::apply`], which never forgets a connection |
 //! | a client's first packet came | [`Plane::connect`]: a [`Route`] with the number of its connection, or [`Dropped`] with the reason |
 //! | the same, where the socket says that it is a new one (TCP) | [`Plane::begin`]: what was known of the same flow is forgotten |
-//! | what follows a datagram | [`Plane::connect`] again: it finds the connection and prolongs it |
+//! | what follows a datagram | [`Plane::connect`] again: it finds the connection and prolongs it; or [`Plane::send`], by its number |
 //! | a handshake is over, an end sends no more, an end broke off | [`Plane::send`] with the [`Step`] |
 //! | it is over, no row shall stay | `Plane::forget` |
 //! | bytes went through | `Plane::passed`, now and then: they count, and the connection is prolonged to the last of them |

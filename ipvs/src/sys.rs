@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "system calls; every block says why it is sound")]
 
+#[cfg(feature = "userspace")]
+pub(crate) mod datagrams;
 #[cfg(feature = "netlink")]
 pub(crate) mod netlink;
 #[cfg(feature = "userspace")]

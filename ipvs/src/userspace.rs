@@ -45,23 +45,31 @@
 //! * A connection that is over is forgotten at once. The kernel remembers it for two minutes, and
 //!   counts it as inactive, which `wlc` and its kind look at. When nothing has passed for the
 //!   time-out of its state, both ends are reset; the kernel forgets it and lets them find out.
-//! * A packet is what was moved at a time: fewer than on the wire.
+//! * A packet of TCP is what was moved at a time: fewer than on the wire.
+//! * The datagrams of a client go on to a server that was removed for as long as the kernel
+//!   remembers the flow, and get lost; here its next one goes to another server
+//!   (`net.ipv4.vs.expire_nodest_conn` 1). So it does when the server says that it does not listen.
+//! * A client whose datagram goes nowhere is not told by ICMP.
+//! * The answers to a one-packet service come back: a client has a socket for each server that was
+//!   chosen for it, until nothing has passed for the time-out of UDP. They are not listed.
+//! * Flows of datagrams end with their service.
 //! * When the process ends its connections end.
 //!
 //! # Too many
 //!
 //! No more connections are carried than [`Limits`] allows. Those beyond are accepted and reset at
-//! once, as are those that no destination takes, so that clients need not wait for a time-out;
-//! [`Tally`] counts them. If the process or the machine is short of descriptors nevertheless,
+//! once, as are those that no destination takes, so that clients need not wait for a time-out; of
+//! UDP the datagram is dropped. [`Tally`] counts them. If the process or the machine is short of descriptors nevertheless,
 //! nothing is accepted for a tenth of a second at a time, and clients wait in the backlog. What is
 //! established goes on.
 //!
 //! # Threads and memory
 //!
 //! Every shard is a thread that listens on each virtual address itself (`SO_REUSEPORT`) and keeps
-//! the connections that the kernel gives it. A connection holds two sockets and no buffer while it
+//! the connections that the kernel gives it. A connection of TCP holds two sockets and no buffer while it
 //! is idle: some 2 KB of this process' memory, beside the kernel's. While a receiver does not take what was sent, up to 64 KiB, or a pipe of 256 KiB, are
-//! held for it on each way, and its sender is not read.
+//! held for it on each way, and its sender is not read. A flow of datagrams holds one socket; up to
+//! 32 datagrams are received or sent with one system call, in 2 MiB that a thread has for all.
 
 mod backend;
 mod carried;
@@ -70,8 +78,10 @@ mod listener;
 mod pipes;
 mod shard;
 mod shared;
+mod source;
 mod tally;
 mod tcp;
+mod udp;
 
 use std::{io, time::Instant};
 

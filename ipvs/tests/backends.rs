@@ -20,9 +20,7 @@ async fn the_kernel_in_memory_follows_the_scripts() {
 
 #[test]
 fn the_data_plane_of_this_process_follows_the_scripts() {
-    // It carries TCP alone.
-    let scripts = SCRIPTS.iter().filter(|script| !script.contains("-u VIP"));
-    for script in scripts {
+    for script in SCRIPTS {
         with_the_data_plane(Site::OF_SCRIPTS, async |mut subject| {
             play(script, &mut subject).await;
         });
@@ -32,7 +30,7 @@ fn the_data_plane_of_this_process_follows_the_scripts() {
 #[test]
 fn the_data_plane_of_this_process_agrees_with_the_kernel_in_memory() {
     let site = Site::OF_HISTORIES;
-    let histories = history(site, &[Protocol::Tcp]);
+    let histories = history(site, &[Protocol::Tcp, Protocol::Udp]);
     let agreed = TestRunner::default().run(&histories, |steps| {
         with_the_data_plane(site, async |mut subject| {
             agrees_with_memory(&steps, &mut subject).await
@@ -46,6 +44,7 @@ fn with_the_data_plane<T>(site: Site, test: impl AsyncFnOnce(Sockets<UserspaceBa
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let backend = UserspaceBackend::start(Config::default()).expect("threads");
-        test(Sockets::new(site, backend).await).await
+        let refused = |it: &UserspaceBackend| it.tally().no_destination;
+        test(Sockets::new(site, backend, refused).await).await
     })
 }

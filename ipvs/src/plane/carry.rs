@@ -36,8 +36,8 @@ impl Plane {
         self.count(&route, passed.traffic);
     }
 
-    /// Adds to the counters of a route.
-    fn count(&mut self, route: &Route, traffic: Traffic) {
+    /// Adds to the counters of a route, of which there may be no connection.
+    pub(crate) fn count(&mut self, route: &Route, traffic: Traffic) {
         if let Some(destination) = self.destination_mut(&route.service, &route.listed) {
             add(&mut destination.statistics, traffic);
         }
@@ -62,6 +62,11 @@ impl Plane {
             *connections = connections.saturating_add(1);
         }
         Some(route)
+    }
+
+    /// Whether a connection is remembered.
+    pub(crate) fn knows(&self, id: FlowId) -> bool {
+        self.flows.route(id).is_some()
     }
 
     /// Forgets a connection that is over. Nothing happens to one that was forgotten.

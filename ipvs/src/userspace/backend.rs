@@ -11,8 +11,8 @@ use super::{
     now,
     shard::{Order, Shard},
     shared::{ShardId, Shared},
+    source::may_pretend,
     tally::Tally,
-    tcp,
 };
 use crate::{
     Change, ChangeOutcome, Connection, Endpoint, IpvsBackend, IpvsError, Refusal, RefusalReason,
@@ -38,7 +38,7 @@ impl UserspaceBackend {
     /// The machine gives no threads or descriptors; or no permission for [`Source::Client`].
     pub fn start(config: Config) -> io::Result<Self> {
         if config.source == Source::Client {
-            tcp::may_pretend()?;
+            may_pretend()?;
         }
         let limits = Limits::new(&config, most_descriptors()?);
         let count = config.shards.get();

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::{Endpoint, Protocol as Transport, RefusalReason, ServiceKey, ServiceSettings};
 
@@ -24,18 +24,34 @@ pub(super) fn listens_on(
             refused("cannot listen on every port of an address: make a service for each")
         }
         ServiceKey::Address {
-            protocol: Transport::Tcp,
+            protocol: Transport::Tcp | Transport::Udp,
             endpoint,
         } => Ok(*endpoint),
-        ServiceKey::Address { .. } => refused("carries TCP alone"),
+        ServiceKey::Address { .. } => refused("carries TCP and UDP alone"),
     }
 }
 
-/// Listens on an address, be it on this machine yet or not, together with the other shards.
-pub(super) fn listen(endpoint: Endpoint, backlog: u32) -> io::Result<TcpListener> {
+/// A socket on a virtual address.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+/// Listens on an address, be it on this machine yet or not, together with the other shards. Clients
+/// of other protocols than UDP wait in the backlog until they are accepted.
+pub(super) fn listen(
+    transport: Transport,
+    endpoint: Endpoint,
+    backlog: u32,
+) -> io::Result<Listener> {
     let address = SocketAddr::new(endpoint.address, endpoint.port);
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    let (kind, protocol) = match transport {
+        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+        Transport::Tcp | Transport::Sctp => (Type::STREAM, Protocol::TCP),
+    };
+    let kind = kind.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     match address {
         SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
         SocketAddr::V6(_) => {
@@ -45,9 +61,12 @@ pub(super) fn listen(endpoint: Endpoint, backlog: u32) -> io::Result<TcpListener
     }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    if protocol == Protocol::UDP {
+        return Ok(Listener::Udp(UdpSocket::from_std(socket.into())?));
+    }
     // Those that are accepted have it from here.
     socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
+    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
 }

@@ -16,12 +16,12 @@ use tokio::{
 };
 
 use super::{
-    listener::listen,
+    listener::{Listener, listen},
     now,
     shared::{ShardId, Shared},
-    tcp,
+    tcp, udp,
 };
-use crate::{Endpoint, ServiceKey};
+use crate::{Endpoint, Protocol, ServiceKey};
 
 /// How long the shortest time-out is, so that no connection falls due sooner after it began.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,12 +92,8 @@ async fn work(shared: Arc<Shared>, id: ShardId, mut orders: mpsc::UnboundedRecei
     while let Some(order) = orders.recv().await {
         match order {
             Order::Listen { service, at, done } => {
-                // Here, so that the socket is of this thread's network namespace.
-                let listener = listen(at, shared.config.backlog);
-                let listens = listener.map(|listener| {
-                    let accept = tcp::accept(Arc::clone(&shared), id, listener, at);
-                    listening.insert(service, tokio::spawn(accept).abort_handle());
-                });
+                let carries = carry(Arc::clone(&shared), id, service, at);
+                let listens = carries.map(|task| drop(listening.insert(service, task)));
                 // Whoever asked may have gone.
                 drop(done.send(listens));
             }
@@ -113,6 +109,22 @@ async fn work(shared: Arc<Shared>, id: ShardId, mut orders: mpsc::UnboundedRecei
             }
         }
     }
+}
+
+/// Starts carrying what comes in on a virtual address. The socket is of this thread's network
+/// namespace.
+fn carry(
+    shared: Arc<Shared>,
+    id: ShardId,
+    service: ServiceKey,
+    at: Endpoint,
+) -> io::Result<AbortHandle> {
+    let transport = service.protocol().unwrap_or(Protocol::Tcp);
+    let task = match listen(transport, at, shared.config.backlog)? {
+        Listener::Tcp(listener) => tokio::spawn(tcp::accept(shared, id, listener, at)),
+        Listener::Udp(socket) => tokio::spawn(udp::serve(shared, id, socket, at)),
+    };
+    Ok(task.abort_handle())
 }
 
 /// Does what is due when it is due.

@@ -145,6 +145,25 @@ impl Core {
         now: Instant,
         spawn: impl FnOnce(FlowId, Target) -> AbortHandle,
     ) -> Result<(), Turned> {
+        let target = self.schedule(flow, limits, now)?;
+        if let Some(id) = target.route.id {
+            self.attach(id, spawn(id, target));
+        }
+        Ok(())
+    }
+
+    /// The task of a connection.
+    pub(super) fn attach(&mut self, id: FlowId, task: AbortHandle) {
+        self.tasks.insert(id, task);
+    }
+
+    /// Where a client's first packet goes.
+    pub(super) fn schedule(
+        &mut self,
+        flow: Flow,
+        limits: Limits,
+        now: Instant,
+    ) -> Result<Target, Turned> {
         if self.tasks.len() >= limits.connections {
             return Err(Turned::OverLimit);
         }
@@ -159,12 +178,7 @@ impl Core {
             .plane
             .begin(flow, None, now)
             .map_err(|_| Turned::NoDestination)?;
-        // Only datagrams may be without.
-        if let Some(id) = route.id {
-            let target = self.target(route);
-            self.tasks.insert(id, spawn(id, target));
-        }
-        Ok(())
+        Ok(self.target(route))
     }
 
     /// Another server for a connection.

@@ -26,20 +26,23 @@ macro_rules! tally {
 }
 
 tally! {
-    /// Connections that were accepted.
+    /// Connections that were accepted, and flows of datagrams that began.
     accepted,
     /// Of them, those that a server was found for.
     served,
-    /// Of them, those that were reset because there were too many of all, or of their service.
+    /// Of them, those that were turned away because there were too many of all, or of their service.
+    /// A connection is reset, a datagram is dropped, here and below.
     over_limit,
-    /// Of them, those that were reset because no destination takes new connections.
+    /// Of them, those that were turned away because no destination takes new connections.
     no_destination,
-    /// Of them, those that were reset because no server answered.
+    /// Of them, those that were turned away because no server answered.
     unreachable,
     /// Servers that did not answer, after which another was tried.
     retried,
     /// Connections that were reset because nothing had passed for the time-out of their state.
     expired,
+    /// Datagrams that no socket had room for.
+    lost,
     /// Times when nothing could be accepted for a while, because this process or the machine has
     /// too many descriptors open or no memory.
     short_of_descriptors,
@@ -51,6 +54,11 @@ pub(super) struct Count(AtomicU64);
 
 impl Count {
     pub(super) fn up(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, more: usize) {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 }

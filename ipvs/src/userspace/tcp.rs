@@ -7,7 +7,6 @@ mod way;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-pub(super) use connect::may_pretend;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},

@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{Site, Subject};
@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Sockets<B> {
     site: Site,
     backend: B,
+    /// How many clients it has turned away: of datagrams a client may not be told.
+    refused: fn(&B) -> u64,
     /// The last of each client.
     sockets: BTreeMap<(Protocol, u8), Socket>,
     /// Those before: they stay open.
@@ -34,7 +36,7 @@ enum Socket {
 
 impl<B: IpvsBackend> Sockets<B> {
     /// Starts the servers, on the current runtime.
-    pub(crate) async fn new(site: Site, backend: B) -> Self {
+    pub(crate) async fn new(site: Site, backend: B, refused: fn(&B) -> u64) -> Self {
         let mut servers = JoinSet::new();
         for number in 1..=Site::SERVERS {
             let at = address(site.server(number));
@@ -46,6 +48,7 @@ impl<B: IpvsBackend> Sockets<B> {
         Self {
             site,
             backend,
+            refused,
             sockets: BTreeMap::new(),
             earlier: Vec::new(),
             _servers: servers,
@@ -72,8 +75,19 @@ impl<B: IpvsBackend> Subject for Sockets<B> {
     }
 
     async fn again(&mut self, protocol: Protocol, client: u8) -> Option<u8> {
+        let before = (self.refused)(&self.backend);
         let socket = self.sockets.get_mut(&(protocol, client))?;
-        timeout(PATIENCE, ask(socket)).await.ok()?.ok()
+        tokio::select! {
+            answer = timeout(PATIENCE, ask(socket)) => answer.ok()?.ok(),
+            () = counts_more(|| (self.refused)(&self.backend), before) => None,
+        }
+    }
+}
+
+/// Waits until a number is another one.
+async fn counts_more(count: impl Fn() -> u64, before: u64) {
+    while count() == before {
+        sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 fn the_kernel_follows_the_scripts() {
     for script in SCRIPTS {
         in_kernel(async |kernel| {
-            play(script, &mut Sockets::new(Site::OF_SCRIPTS, kernel).await).await;
+            play(script, &mut with_clients(Site::OF_SCRIPTS, kernel).await).await;
         });
     }
 }
@@ -30,8 +30,13 @@ fn the_kernel_agrees_with_the_one_in_memory() {
     let histories = history(site, &[Protocol::Tcp, Protocol::Udp]);
     let agreed = TestRunner::new(config).run(&histories, |steps| {
         in_kernel(async |kernel: Kernel| {
-            agrees_with_memory(&steps, &mut Sockets::new(site, kernel).await).await
+            agrees_with_memory(&steps, &mut with_clients(site, kernel).await).await
         })
     });
     agreed.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The kernel tells every client itself that it is turned away.
+async fn with_clients(site: Site, kernel: Kernel) -> Sockets<Kernel> {
+    Sockets::new(site, kernel, |_| 0).await
 }

@@ -3,6 +3,7 @@
 
 mod balancing;
 mod changes;
+mod datagrams;
 mod limits;
 mod rig;
 mod streams;

@@ -13,7 +13,10 @@ use super::proxy_protocol;
 use crate::{
     Endpoint,
     plane::Flow,
-    userspace::{carried::Carried, config::Source, is_short_of_descriptors, now, shared::Target},
+    userspace::{
+        carried::Carried, config::Source, is_short_of_descriptors, now, shared::Target,
+        source::pretend,
+    },
 };
 
 /// A connection to a server that takes it. `None`: none of those that were tried does.
@@ -78,20 +81,4 @@ async fn attempt(carried: &Carried, flow: Flow, target: Target) -> io::Result<Tc
         server.write_all(&header).await?;
     }
     Ok(server)
-}
-
-/// Whether this process may have sockets speak as clients.
-pub(in crate::userspace) fn may_pretend() -> io::Result<()> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
-    socket.set_ip_transparent_v4(true)
-}
-
-/// Has a socket speak as the client.
-fn pretend(socket: &Socket, client: Endpoint) -> io::Result<()> {
-    socket.set_reuse_address(true)?;
-    match client.address.is_ipv4() {
-        true => socket.set_ip_transparent_v4(true)?,
-        false => socket.set_ip_transparent_v6(true)?,
-    }
-    socket.bind(&SocketAddr::new(client.address, client.port).into())
 }
