@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "a step that fails is a test that fails")]
 
 mod compatibility;
+mod demo;
 mod direct_route;
 mod director;
 mod drain;

@@ -102,26 +102,23 @@ pub(super) fn directory() -> PathBuf {
 fn isolate() -> Result<Users, Error> {
     let (uid, gid) = (geteuid(), getegid());
     let own = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
-    let users = match unshare(CloneFlags::CLONE_NEWUSER | own) {
-        Ok(()) => {
-            let map = |file: &str, text: &str| {
-                fs::write(Path::new("/proc/self").join(file), text)
-                    .map_err(|error| forbidden("become root in a user namespace", error))
-            };
-            // Without it the kernel lets nobody but root write the map of groups.
-            map("setgroups", "deny")?;
-            map("gid_map", &format!("0 {gid} 1"))?;
-            map("uid_map", &format!("0 {uid} 1"))?;
-            Users::Own
-        }
-        // Root needs no user namespace, where there is none to have.
-        Err(_) if uid.is_root() && unshare(own).is_ok() => Users::OfTheMachine,
-        Err(errno) => {
-            return Err(forbidden(
-                "make user, network, mount and PID namespaces",
-                errno.into(),
-            ));
-        }
+    // Root's IPVS is only to be had outside of user namespaces: the kernel wants its CAP_NET_ADMIN
+    // in the first one.
+    let users = if uid.is_root() && unshare(own).is_ok() {
+        Users::OfTheMachine
+    } else {
+        unshare(CloneFlags::CLONE_NEWUSER | own).map_err(|errno| {
+            forbidden("make user, network, mount and PID namespaces", errno.into())
+        })?;
+        let map = |file: &str, text: &str| {
+            fs::write(Path::new("/proc/self").join(file), text)
+                .map_err(|error| forbidden("become root in a user namespace", error))
+        };
+        // Without it the kernel lets nobody but root write the map of groups.
+        map("setgroups", "deny")?;
+        map("gid_map", &format!("0 {gid} 1"))?;
+        map("uid_map", &format!("0 {uid} 1"))?;
+        Users::Own
     };
     mount_private_directory().map_err(|errno| {
         let what = format!("mount a tmpfs on {} (or TMPDIR)", directory().display());
