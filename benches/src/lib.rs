@@ -1,3 +1,4 @@
 //! Benchmarks, side by side with peers.
 
+pub mod process;
 pub mod sched_pool;

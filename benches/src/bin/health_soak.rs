@@ -28,6 +28,7 @@ use health::{
     TcpProbe,
 };
 use socket2::{Domain, Socket, Type};
+use takeover_benches::process::{memory_kib, processor};
 
 const SERVERS: u32 = 10_000;
 const BLACK_HOLES: u32 = 1_000;
@@ -204,7 +205,7 @@ async fn soak(servers: &Servers, black_holes: u32) -> anyhow::Result<Measured> {
     fleet.configure(asked).await?;
     tokio::time::sleep(SETTLING).await;
 
-    let (began, (ran_before, waited_before)) = (now(), processor()?);
+    let (began, spent_before) = (now(), processor("self")?);
     let before = reports(&fleet).await?;
     let mut descriptors = 0;
     while began.elapsed() < MEASURED {
@@ -212,7 +213,7 @@ async fn soak(servers: &Servers, black_holes: u32) -> anyhow::Result<Measured> {
         descriptors = descriptors.max(fs::read_dir("/proc/self/fd")?.count());
     }
     let after = reports(&fleet).await?;
-    let (span, (ran, waited)) = (began.elapsed().as_secs_f64(), processor()?);
+    let (span, spent) = (began.elapsed().as_secs_f64(), processor("self")?);
 
     for report in &after {
         let number = report.services.first().context("a check without service")?;
@@ -229,12 +230,12 @@ async fn soak(servers: &Servers, black_holes: u32) -> anyhow::Result<Measured> {
     }
     fleet.shutdown().await;
     Ok(Measured {
-        cpu: (ran - ran_before).as_secs_f64() / span,
-        hindered: (waited - waited_before).as_secs_f64() / span,
+        cpu: (spent.ran - spent_before.ran).as_secs_f64() / span,
+        hindered: (spent.waited - spent_before.waited).as_secs_f64() / span,
         probes_per_second: (probes(&after) - probes(&before)) / span,
         late: all_but_a_hundredth(&before, &after, |report| &report.lateness),
         took: all_but_a_hundredth(&before, &after, |report| &report.latency),
-        memory_kib: most_memory_kib()?,
+        memory_kib: memory_kib("self", "VmHWM")?,
         descriptors,
     })
 }
@@ -276,25 +277,6 @@ fn all_but_a_hundredth(
         .buckets()
         .filter_map(|(end, _)| end);
     ends.find(|end| within(Some(*end)) * 100 >= total * 99)
-}
-
-/// How long this process has run, in the kernel too, and how long it was kept from running.
-fn processor() -> anyhow::Result<(Duration, Duration)> {
-    let (mut ran, mut waited) = (0, 0);
-    for task in fs::read_dir("/proc/self/task")? {
-        let spent = fs::read_to_string(task?.path().join("schedstat"))?;
-        let mut numbers = spent.split_whitespace();
-        ran += numbers.next().context("schedstat")?.parse::<u64>()?;
-        waited += numbers.next().context("schedstat")?.parse::<u64>()?;
-    }
-    Ok((Duration::from_nanos(ran), Duration::from_nanos(waited)))
-}
-
-fn most_memory_kib() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.context("VmHWM")?.parse()?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]

@@ -1,0 +1,93 @@
+//! The servers behind the proxies: a process that sends as many bytes as it is asked for.
+
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// How many servers there are: addresses of one process.
+const SERVERS: u8 = 4;
+const CHUNK: usize = 256 * 1024;
+
+/// A request: how many bytes the answer has.
+pub(crate) const REQUEST_BYTES: usize = 8;
+
+/// The process. It ends with its standard input.
+pub(crate) struct Origin {
+    process: Child,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Origin {
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let mut process = Command::new(env::current_exe()?)
+            .arg("origin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(process.stdout.take().context("the child's output")?).lines();
+        let addresses = lines
+            .take(usize::from(SERVERS))
+            .map(|line| Ok(line?.parse()?))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { process, addresses })
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().ok();
+    }
+}
+
+/// Serves until the standard input ends.
+pub(crate) fn serve() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        for number in 1..=SERVERS {
+            let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 2, number), 0)).await?;
+            println!("{}", listener.local_addr()?);
+            tokio::spawn(async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    // A client that goes early is its own affair.
+                    tokio::spawn(async move { answer(client).await.ok() });
+                }
+            });
+        }
+        io::stdout().flush()?;
+        tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
+        Ok(())
+    })
+}
+
+async fn answer(mut client: TcpStream) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let chunk = vec![0x5a; CHUNK];
+    loop {
+        let mut request = [0; REQUEST_BYTES];
+        client.read_exact(&mut request).await?;
+        let mut rest = u64::from_be_bytes(request);
+        while rest > 0 {
+            let length = usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK);
+            let next = chunk.get(..length).unwrap_or(&chunk);
+            client.write_all(next).await?;
+            rest -= next.len() as u64;
+        }
+    }
+}

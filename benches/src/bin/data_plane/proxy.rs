@@ -1,0 +1,200 @@
+//! The proxies that are compared, each with the same servers and the same number of threads.
+
+use std::{
+    env, fmt, fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use ipvs::{
+    ChangeOutcome, DestinationSettings, Forwarding, IpvsBackend as _, SchedulerName, ServiceKey,
+    ServiceSettings, Table,
+    userspace::{Config, UserspaceBackend},
+};
+use takeover_benches::process::{Processor, memory_kib, processor};
+
+const START: Duration = Duration::from_secs(5);
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Software {
+    Takeover,
+    HaProxy,
+    Nginx,
+}
+
+impl Software {
+    pub(crate) const ALL: [Self; 3] = [Self::Takeover, Self::HaProxy, Self::Nginx];
+
+    fn is_installed(self) -> bool {
+        match self {
+            Self::Takeover => true,
+            Self::HaProxy => PathBuf::from("/usr/sbin/haproxy").exists(),
+            Self::Nginx => {
+                PathBuf::from("/usr/sbin/nginx").exists() && PathBuf::from(NGINX_STREAM).exists()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Software {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Takeover => "takeover",
+            Self::HaProxy => "HAProxy",
+            Self::Nginx => "nginx",
+        })
+    }
+}
+
+/// A proxy that runs.
+pub(crate) struct Proxy {
+    process: Child,
+    address: SocketAddr,
+    _files: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// Starts one and waits until it listens; `None` if it is not installed.
+    pub(crate) fn start(
+        software: Software,
+        threads: usize,
+        servers: &[SocketAddr],
+    ) -> anyhow::Result<Option<Self>> {
+        if !software.is_installed() {
+            return Ok(None);
+        }
+        let address = free_address()?;
+        let files = tempfile::tempdir()?;
+        let file = files.path().join("configuration");
+        let words = files.path().join("stderr");
+        let mut command = match software {
+            Software::Takeover => {
+                let mut command = Command::new(env::current_exe()?);
+                command.args(["proxy", &threads.to_string(), &address.to_string()]);
+                command.args(servers.iter().map(ToString::to_string));
+                command
+            }
+            Software::HaProxy => {
+                fs::write(&file, haproxy(threads, address, servers))?;
+                let mut command = Command::new("/usr/sbin/haproxy");
+                command.arg("-db").arg("-f").arg(&file);
+                command
+            }
+            Software::Nginx => {
+                ensure!(threads == 1, "nginx without its master has one worker");
+                fs::write(&file, nginx(address, servers))?;
+                let mut command = Command::new("/usr/sbin/nginx");
+                command.arg("-p").arg(files.path()).arg("-c").arg(&file);
+                command
+            }
+        };
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&words)?)
+            .spawn()
+            .with_context(|| format!("start {software}"))?;
+        let mut proxy = Self {
+            process,
+            address,
+            _files: files,
+        };
+        let deadline = now() + START;
+        while TcpStream::connect(address).is_err() {
+            ensure!(now() < deadline, "{software} does not listen");
+            let ended = proxy.process.try_wait()?;
+            ensure!(
+                ended.is_none(),
+                "{software} has ended: {}",
+                fs::read_to_string(&words)?
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Some(proxy))
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn processor(&self) -> anyhow::Result<Processor> {
+        processor(&self.process.id().to_string())
+    }
+
+    pub(crate) fn memory_kib(&self) -> anyhow::Result<f64> {
+        let kib = memory_kib(&self.process.id().to_string(), "VmRSS")?;
+        Ok(kib as f64)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+fn haproxy(threads: usize, address: SocketAddr, servers: &[SocketAddr]) -> String {
+    let servers = servers.iter().enumerate();
+    let servers: String = servers
+        .map(|(number, server)| format!("    server s{number} {server}\n"))
+        .collect();
+    format!(
+        "global\n    nbthread {threads}\n    maxconn 6000\n\
+         defaults\n    mode tcp\n    option splice-request\n    option splice-response\n    \
+         timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n\
+         listen plane\n    bind {address}\n    balance roundrobin\n{servers}"
+    )
+}
+
+fn nginx(address: SocketAddr, servers: &[SocketAddr]) -> String {
+    let servers: String = servers
+        .iter()
+        .map(|server| format!("        server {server};\n"))
+        .collect();
+    format!(
+        "load_module {NGINX_STREAM};\ndaemon off;\nmaster_process off;\npid nginx.pid;\n\
+         error_log stderr crit;\nevents {{ worker_connections 16000; }}\n\
+         stream {{\n    upstream plane {{\n{servers}    }}\n    \
+         server {{ listen {address} backlog=4096; proxy_pass plane; }}\n}}\n"
+    )
+}
+
+/// Serves as the proxy until it is killed.
+pub(crate) fn serve(threads: usize, addresses: &[&str]) -> anyhow::Result<()> {
+    let addresses = addresses.iter().map(|address| address.parse());
+    let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>()?;
+    let (address, servers) = addresses.split_first().context("an address")?;
+    let mut config = Config::default();
+    config.shards = threads.try_into()?;
+    let plane = UserspaceBackend::start(config)?;
+    let mut desired = Table::default();
+    let service = ServiceKey::tcp((*address).into());
+    desired.add_service(service, ServiceSettings::new(SchedulerName::RR))?;
+    for server in servers {
+        let settings = DestinationSettings::new(Forwarding::Masquerade);
+        desired.add_destination(service, (*server).into(), settings)?;
+    }
+    let changes = ipvs::plan(&Table::default(), &desired);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let outcomes = runtime.block_on(plane.apply(&changes))?;
+    ensure!(outcomes.iter().all(ChangeOutcome::is_done), "{outcomes:?}");
+    loop {
+        thread::park();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
