@@ -109,7 +109,7 @@ pub fn run(options: &Options, environment: &dyn Environment) -> ExitCode {
         Err(refusal) => return refusal.report(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build();
     let runtime = match runtime {
