@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Stdio},
     sync::{
         Arc,
@@ -147,5 +147,55 @@ fn the_file_for_the_proxy_names_the_servers_that_answer() {
     let _two = listen(at_two);
     wait_until("the second", SOON, || {
         holds(&format!("{head}{second}{tail}"))
+    });
+}
+
+#[test]
+fn connections_go_to_the_servers_that_answer() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = unused.local_addr().unwrap();
+    drop(unused);
+    let serve = |address: &str, name: u8| {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicU32::new(0));
+        let told = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if told.load(Ordering::Relaxed) > 0 {
+                    return;
+                }
+                // Who only looks whether somebody answers may be gone again.
+                stream.unwrap().write_all(&[name]).ok();
+            }
+        });
+        let end = move || {
+            stop.store(1, Ordering::Relaxed);
+            TcpStream::connect(address).unwrap();
+            thread.join().unwrap();
+        };
+        (address, end)
+    };
+    let (one, end_one) = serve("127.0.0.1:0", b'1');
+    let (two, _) = serve("127.0.0.1:0", b'2');
+    let addresses = [listen, one, two].map(|address| address.to_string());
+    let arguments = addresses.each_ref().map(String::as_str);
+    let _program = Running::start(env!("CARGO_BIN_EXE_tcp_pool"), &arguments);
+
+    let ask = || {
+        let mut answer = [0];
+        let mut stream = TcpStream::connect(listen).ok()?;
+        stream.read_exact(&mut answer).ok()?;
+        Some(answer[0])
+    };
+    let four = || [(); 4].map(|()| ask().unwrap_or(b'-'));
+    wait_until("both servers in turn", SOON, || {
+        [*b"1212", *b"2121"].contains(&four())
+    });
+    end_one();
+    wait_until("the second alone", SOON, || four() == *b"2222");
+    let (_, _end) = serve(&one.to_string(), b'1');
+    wait_until("both again", SOON, || {
+        [*b"1212", *b"2121"].contains(&four())
     });
 }
