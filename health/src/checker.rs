@@ -156,6 +156,26 @@ impl Checker {
         })
     }
 
+    /// A checker that knows the server's health from elsewhere, such as from before a restart, as if
+    /// its own probes had shown it: a server that is up falls and one that is down rises as
+    /// configured. Unknown health makes it a [`new`](Self::new) one.
+    ///
+    /// # Errors
+    /// [`CheckConfig::validate`] refuses the configuration.
+    pub fn knowing(
+        health: Health,
+        config: CheckConfig,
+        first_probe_at: Instant,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
+        let mut checker = Self::new(config, first_probe_at, seed)?;
+        if health != Health::Unknown {
+            checker.health = health;
+            checker.proven = true;
+        }
+        Ok(checker)
+    }
+
     /// A checker with another configuration that knows what this one does: health stays, and so do
     /// the falls that damping counts; a streak is begun anew, and nothing is under way.
     ///

@@ -28,6 +28,7 @@
 //!         config: CheckConfig::plain(interval, Duration::from_secs(1)),
 //!         start_delay: Duration::ZERO,
 //!         warm_up: interval,
+//!         known: None,
 //!     }])
 //!     .await?;
 //!

@@ -34,6 +34,7 @@ fn ask(service: u8, probe: &Arc<dyn HealthProbe>, target: SocketAddr) -> Ask<u8,
         config: CheckConfig::plain(2 * SECOND, SECOND),
         start_delay: Duration::ZERO,
         warm_up: Duration::ZERO,
+        known: None,
     }
 }
 

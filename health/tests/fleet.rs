@@ -16,7 +16,7 @@ use std::{
 
 use health::{
     Ask, AskedWeight, CheckConfig, CheckId, Failure, Fleet, FleetError, FleetInput, FleetOutput,
-    Health, PastProbe, Run, Success,
+    Health, PastProbe, Run, Standing, Success,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +120,7 @@ fn ask(service: u32, probe: u32) -> Ask<u32, u32> {
         config: CheckConfig::plain(2 * SECOND, SECOND),
         start_delay: Duration::ZERO,
         warm_up: 2 * SECOND,
+        known: None,
     }
 }
 
@@ -450,4 +451,89 @@ fn what_is_foreseen_is_what_is_known_after_it_is_asked_for() {
     assert_eq!(health(4), Some(Health::Down));
     assert_eq!(health(5), Some(Health::Down));
     assert!(rig.fleet.foresee([ask(1, 1), ask(1, 2)]).is_err());
+}
+
+fn known(health: Health, weight: Option<i32>) -> Standing {
+    let mut standing = Standing::new(health);
+    standing.weight = weight.map(AskedWeight::Change);
+    standing
+}
+
+#[test]
+fn a_new_check_begins_with_what_is_known_and_is_foreseen_so() {
+    let mut rig = Rig::new(10);
+    let of = |service, probe, known| Ask {
+        known,
+        ..ask(service, probe)
+    };
+    let (up, down) = (known(Health::Up, Some(7)), known(Health::Down, None));
+    let asked = [
+        of(1, 1, Some(down)),
+        of(2, 2, Some(up)),
+        // Nobody knows of the first that the second is the same, which knows.
+        of(3, 3, None),
+        of(4, 3, Some(up)),
+        of(5, 4, Some(known(Health::Unknown, Some(7)))),
+    ];
+    let foreseen = rig.fleet.foresee(asked.clone()).unwrap();
+    rig.ask(asked);
+    let standings = rig.fleet.snapshot().standings;
+    assert_eq!(foreseen, standings);
+    let unknown = Standing::new(Health::Unknown);
+    assert_eq!(
+        standings.into_values().collect::<Vec<_>>(),
+        [down, up, up, up, unknown]
+    );
+    assert!(rig.changes.is_empty());
+}
+
+#[test]
+fn who_was_down_stays_out_until_probes_pass_and_who_was_up_falls_as_configured() {
+    let mut rig = Rig::new(10);
+    let (up, down) = (known(Health::Up, None), known(Health::Down, None));
+    let asked = [(1, down), (2, up)].map(|(number, known)| {
+        let mut ask = ask(number, number);
+        ask.known = Some(known);
+        ask.warm_up = Duration::ZERO;
+        ask.start_delay = SECOND;
+        ask.config.rise = 2.try_into().unwrap();
+        ask.config.fall = 2.try_into().unwrap();
+        ask
+    });
+    rig.ask(asked);
+    // The first is well again by now, and the second is not any more.
+    rig.run(SECOND / 2, |probe| Some(probe == 1));
+    assert!(rig.probes.is_empty());
+    rig.run(SECOND, |probe| Some(probe == 1));
+    assert_eq!(rig.probes.len(), 2);
+    assert!(rig.changes.is_empty());
+    rig.run(5 * SECOND, |probe| Some(probe == 1));
+    let refused = Some(String::from("refused"));
+    let mut changes = rig.changes.clone();
+    changes.sort_by_key(|change| change.0);
+    assert_eq!(
+        changes,
+        [
+            (1, Health::Down, Health::Up, None),
+            (2, Health::Up, Health::Down, refused)
+        ]
+    );
+}
+
+#[test]
+fn what_the_fleet_knows_itself_counts_for_more() {
+    let mut rig = Rig::new(10);
+    rig.ask([ask(1, 1)]);
+    rig.run(5 * SECOND, |_| Some(true));
+    let mut changed = ask(2, 1);
+    changed.config.interval = 3 * SECOND;
+    changed.known = Some(known(Health::Down, None));
+    let mut same = ask(1, 1);
+    same.known = changed.known;
+    let asked = [same, changed];
+    let foreseen = rig.fleet.foresee(asked.clone()).unwrap();
+    rig.ask(asked);
+    let standings = rig.fleet.snapshot().standings;
+    assert_eq!(foreseen, standings);
+    assert!(standings.values().all(|it| it.health == Health::Up));
 }

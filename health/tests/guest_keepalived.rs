@@ -166,6 +166,7 @@ fn ask(
         config,
         start_delay: Duration::from_secs(1),
         warm_up: Duration::ZERO,
+        known: None,
     }
 }
 

@@ -32,6 +32,7 @@ fn world(behaviours: &[Behaviour], seed: u64, start: Instant) -> World<usize, us
         config: CheckConfig::plain(2 * SECOND, SECOND),
         start_delay: Duration::ZERO,
         warm_up: 2 * SECOND,
+        known: None,
     });
     world.fleet().configure(asked, start).unwrap();
     world

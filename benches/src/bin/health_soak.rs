@@ -201,6 +201,7 @@ async fn soak(servers: &Servers, black_holes: u32) -> anyhow::Result<Measured> {
         config: CheckConfig::plain(INTERVAL, TIMEOUT),
         start_delay: Duration::ZERO,
         warm_up: INTERVAL,
+        known: None,
     });
     fleet.configure(asked).await?;
     tokio::time::sleep(SETTLING).await;

@@ -32,6 +32,14 @@ pub struct Ask<S, P> {
     pub start_delay: Duration,
     /// First probes are spread evenly over that span after `start_delay` (keepalived's `warmup`).
     pub warm_up: Duration,
+    /// What is known of it from elsewhere, such as from before a restart; `None`, or unknown health:
+    /// nothing.
+    ///
+    /// A check that is new to the fleet begins with it instead of with [`CheckConfig::initial`], as
+    /// if probes had shown it; its first probe comes no later for that. It means nothing where the
+    /// fleet has a checker of the same probe. Of equal checks the first service that knows speaks
+    /// for all.
+    pub known: Option<Standing>,
 }
 
 /// Why a probe failed.

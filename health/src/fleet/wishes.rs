@@ -1,17 +1,53 @@
 //! What a fleet is asked for, and which checkers come of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Debug,
     time::Instant,
 };
 
 use super::{Ask, Check, CheckId, Fleet, FleetError, FleetOutput, Standing};
-use crate::{CheckConfig, Checker, Histogram, random};
+use crate::{CheckConfig, Checker, Health, Histogram, Success, random};
 
 /// 2^64 divided by the golden ratio: its multiples, modulo 2^64, are spread evenly however many
 /// there are.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What wishes know of checks that the fleet does not have yet.
+struct Known<P> {
+    standings: BTreeMap<P, BTreeMap<CheckConfig, Standing>>,
+    /// The number of the first checker that is made for these wishes: what it knows is known by
+    /// its own wish, and not for those of another configuration.
+    first_new: CheckId,
+}
+
+impl<P: Ord + Clone> Known<P> {
+    fn of<'a, S: 'a>(asked: impl IntoIterator<Item = &'a Ask<S, P>>, first_new: CheckId) -> Self
+    where
+        P: 'a,
+    {
+        let mut standings: BTreeMap<P, BTreeMap<CheckConfig, Standing>> = BTreeMap::new();
+        for ask in asked {
+            if let Some(known) = ask.known
+                && known.health != Health::Unknown
+            {
+                let of_probe = standings.entry(ask.probe.clone()).or_default();
+                of_probe.entry(ask.config.clone()).or_insert(known);
+            }
+        }
+        Self {
+            standings,
+            first_new,
+        }
+    }
+
+    /// What a new checker begins with.
+    fn standing(&self, probe: &P, config: &CheckConfig) -> Standing {
+        let of_probe = self.standings.get(probe);
+        let known = of_probe.and_then(|of_probe| of_probe.get(config));
+        known.copied().unwrap_or(Standing::new(Health::Unknown))
+    }
+}
 
 impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
     /// Has exactly these wishes from now on. Idempotent.
@@ -28,11 +64,12 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         now: Instant,
     ) -> Result<(), FleetError> {
         let asked = validated(asked)?;
+        let known = Known::of(asked.values(), CheckId(self.next_id));
         let before = self.snapshot();
         let mut services: BTreeMap<CheckId, BTreeSet<S>> = BTreeMap::new();
         let mut id_by_service = BTreeMap::new();
         for (service, ask) in asked {
-            let Some(id) = self.find_or_add(ask, now) else {
+            let Some(id) = self.find_or_add(ask, &known, now) else {
                 continue;
             };
             services.entry(id).or_default().insert(service.clone());
@@ -85,28 +122,39 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         &self,
         asked: impl IntoIterator<Item = Ask<S, P>>,
     ) -> Result<BTreeMap<S, Standing>, FleetError> {
-        let asked = validated(asked)?.into_iter();
-        let foreseen = asked.map(|(service, ask)| (service, self.foreseen(&ask)));
+        let asked = validated(asked)?;
+        let known = Known::of(asked.values(), CheckId(self.next_id));
+        let foreseen = asked.into_iter();
+        let foreseen = foreseen.map(|(service, ask)| (service, self.foreseen(&ask, &known)));
         Ok(foreseen.collect())
     }
 
-    fn foreseen(&self, ask: &Ask<S, P>) -> Standing {
+    fn foreseen(&self, ask: &Ask<S, P>, from_elsewhere: &Known<P>) -> Standing {
         let same_probe = self.ids_by_probe.get(&ask.probe);
         let same = same_probe.and_then(|ids| ids.get(&ask.config));
         if let Some(check) = same.and_then(|id| self.checks.get(id)) {
             return check.standing();
         }
-        match self.same_probe(&ask.probe, &ask.service) {
-            Some(known) => Standing {
+        if let Some(known) = self.same_probe(&ask.probe, &ask.service, from_elsewhere.first_new) {
+            return Standing {
                 health: known.checker.health_under(&ask.config),
                 weight: known.last_success.weight,
-            },
-            None => Standing::new(ask.config.initial.health()),
+            };
+        }
+        let known = from_elsewhere.standing(&ask.probe, &ask.config);
+        match known.health {
+            Health::Unknown => Standing::new(ask.config.initial.health()),
+            Health::Up | Health::Down => known,
         }
     }
 
     /// The checker for a wish; `None` only for a configuration that was not validated.
-    fn find_or_add(&mut self, ask: Ask<S, P>, now: Instant) -> Option<CheckId> {
+    fn find_or_add(
+        &mut self,
+        ask: Ask<S, P>,
+        from_elsewhere: &Known<P>,
+        now: Instant,
+    ) -> Option<CheckId> {
         let (probe, config) = (ask.probe, ask.config);
         let same_probe = self.ids_by_probe.get(&probe);
         if let Some(id) = same_probe.and_then(|ids| ids.get(&config)) {
@@ -114,14 +162,18 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         }
         let number = self.next_id;
         let (seed, id) = (random::number(self.seed, number), CheckId(number));
-        let known = self.same_probe(&probe, &ask.service);
-        let (changed_at, last_failure, last_success, recent) = known
-            .map(|known| {
+        let known = self.same_probe(&probe, &ask.service, from_elsewhere.first_new);
+        let begins = from_elsewhere.standing(&probe, &config);
+        let weighed = Success {
+            weight: begins.weight,
+            warning: None,
+        };
+        let (changed_at, last_failure, last_success, recent) =
+            known.map_or((None, None, weighed, VecDeque::new()), |known| {
                 let (failure, success) = (&known.last_failure, &known.last_success);
                 let recent = known.recent.clone();
                 (known.changed_at, failure.clone(), success.clone(), recent)
-            })
-            .unwrap_or_default();
+            });
         let checker = match known {
             Some(known) => {
                 let at = match known.checker.running() {
@@ -133,7 +185,8 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             }
             None => {
                 let spread = random::part(ask.warm_up, number.wrapping_mul(GOLDEN));
-                Checker::new(config.clone(), now + ask.start_delay + spread, seed)
+                let at = now + ask.start_delay + spread;
+                Checker::knowing(begins.health, config.clone(), at, seed)
             }
         }
         .ok()?;
@@ -160,12 +213,14 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         Some(id)
     }
 
-    /// A checker of the same probe with another configuration: the service's own if it can be.
-    fn same_probe(&self, probe: &P, service: &S) -> Option<&Check<S, P>> {
+    /// A checker of the same probe with another configuration that was there before the first new
+    /// one: the service's own if it can be.
+    fn same_probe(&self, probe: &P, service: &S, first_new: CheckId) -> Option<&Check<S, P>> {
         let ids = self.ids_by_probe.get(probe)?;
+        let mut ids = ids.values().filter(|id| **id < first_new);
         let own = self.id_by_service.get(service);
-        let own = own.filter(|own| ids.values().any(|id| id == *own));
-        self.checks.get(own.or_else(|| ids.values().next())?)
+        let own = own.filter(|own| ids.clone().any(|id| id == *own));
+        self.checks.get(own.or_else(|| ids.next())?)
     }
 
     fn remove(&mut self, id: CheckId) {

@@ -121,6 +121,7 @@ impl Probes {
                         config: check.config.clone(),
                         start_delay: start_delay(&check.kind),
                         warm_up: check.warm_up,
+                        known: None,
                     });
                 }
             }
