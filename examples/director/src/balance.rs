@@ -158,6 +158,18 @@ impl Balancer {
         self.settle_suspension();
     }
 
+    /// What is ordered for real servers that a configuration will name: the next one, or never.
+    pub fn take_up(&mut self, orders: BTreeMap<MemberName, Order>) {
+        self.kept_orders.extend(orders);
+    }
+
+    /// What is ordered, for real servers that the file does not name any more too.
+    pub fn orders(&self) -> impl Iterator<Item = (MemberName, Order)> {
+        let kept = self.kept_orders.iter();
+        let kept = kept.map(|(server, order)| (server.clone(), *order));
+        self.pools.iter().flat_map(Pool::orders).chain(kept)
+    }
+
     /// A check has another standing.
     pub fn on_check(&mut self, check: &CheckName, standing: Standing) {
         let number = self.pool_by_name.get(&check.virtual_server);

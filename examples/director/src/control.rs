@@ -24,6 +24,7 @@ use tracing::debug;
 
 use crate::balance::{Action, Selection};
 use crate::run::OnStop;
+use crate::state::file::beside;
 
 pub mod client;
 pub mod status;
@@ -192,6 +193,13 @@ impl Control {
             requests,
             listener,
         })
+    }
+}
+
+impl Control {
+    /// Where a daemon that listens here keeps what it knows.
+    pub(crate) fn state_path(&self) -> PathBuf {
+        beside(&self.path, ".state")
     }
 }
 

@@ -10,4 +10,5 @@ pub mod plan;
 pub mod real_server;
 pub mod run;
 pub mod script;
+pub mod state;
 mod sys;

@@ -10,6 +10,7 @@
 //! | `preparation` | what the machine is set to for it |
 //! | `full_nat` | FULLNAT in step with the table |
 //! | `track_files` | files that are written before they are read |
+//! | `keeping` | what is known, kept for the next start |
 //! | `look` | what is known of everything at one moment, for who asks |
 //! | `planning` | what a reload, or a start, would change |
 //! | `events` | what happens, in the words of the log and as notifications |
@@ -36,6 +37,7 @@ mod balancing;
 mod daemon;
 mod events;
 mod full_nat;
+mod keeping;
 mod look;
 mod means;
 mod planning;
@@ -46,7 +48,7 @@ mod vrrp_thread;
 
 pub use balancing::OnStop;
 use balancing::{Act, Ending};
-use daemon::Daemon;
+use daemon::{Daemon, Wiring};
 use look::Look;
 pub use planning::{Planned, plan};
 use settings::Settings;
@@ -62,6 +64,9 @@ pub struct Options {
     pub reading: conf::Options,
     /// The socket on which the daemon answers; `None`: [`control::DEFAULT_PATH`] if that is free.
     pub control: Option<PathBuf>,
+    /// Where what is known is kept for the next start; `None`: beside the control socket, in
+    /// `CONTROL.state`, and nowhere if there is no control socket.
+    pub state: Option<PathBuf>,
     /// What balances load, where the file asks for it.
     pub backend: Backend,
     /// What becomes of the table when the daemon stops, if nothing else is said then.
@@ -91,6 +96,7 @@ impl Options {
             file,
             reading: conf::Options::default(),
             control: None,
+            state: None,
             backend: Backend::default(),
             on_stop: OnStop::default(),
             drain_deadline: Duration::from_secs(60),
@@ -164,7 +170,13 @@ async fn serve(
             .ok(),
     };
     info!(file = %options.file.display(), "Starting with {}", options.file.display());
-    let mut daemon = Daemon::start(VrrpThread::start().await?, options.backend, settings).await?;
+    // Without the socket it may be another daemon's.
+    let beside = control.as_ref().map(Control::state_path);
+    let means = Wiring {
+        backend: options.backend,
+        state: options.state.clone().or(beside),
+    };
+    let mut daemon = Daemon::start(VrrpThread::start().await?, means, settings).await?;
     let mut ending = Ending {
         on_stop: options.on_stop,
         drain_deadline: options.drain_deadline,

@@ -22,6 +22,11 @@ pub(super) struct Run {
     /// The socket on which the daemon answers `director status`, `drain`, `reload` and so on.
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+    /// The file in which the daemon keeps what it knows of real servers, what was ordered for them
+    /// and what it has set up, for a start within 60 s; by default that of the control socket with
+    /// `.state` after its name. Removed when the table is cleared at the end.
+    #[arg(long, value_name = "PATH")]
+    state: Option<PathBuf>,
     /// What balances load.
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "kernel")]
     backend: run::Backend,
@@ -51,6 +56,7 @@ impl Run {
         };
         let mut options = run::Options::new(self.file);
         options.control = self.control;
+        options.state = self.state;
         options.backend = self.backend;
         options.on_stop = self.on_stop;
         options.drain_deadline = Duration::from_secs(self.drain_deadline.into());

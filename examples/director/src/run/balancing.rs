@@ -1,7 +1,9 @@
 //! Load balancing while the daemon runs: the task that hears of health and roles and keeps the
 //! kernel's table.
 
-use std::{collections::BTreeSet, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, net::IpAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use health::{FleetEvent, FleetHandle, Snapshot};
 use ipvs::{
@@ -29,10 +31,12 @@ use crate::{
         notify::{Notifier, Subject},
         run::Runner,
     },
+    state::State,
 };
 
 use super::{
     full_nat::{FullNatError, Translating},
+    keeping::{Keeping, Memory, recall},
     means::Means,
     preparation::{Preparation, PrepareError},
     settings::command,
@@ -105,7 +109,8 @@ pub(super) enum BalanceError {
 }
 
 impl Balancing {
-    /// Starts without virtual servers.
+    /// Starts without virtual servers. What a daemon before this one knew is taken up from `state`,
+    /// where this one keeps it too.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -114,6 +119,7 @@ impl Balancing {
         runner: Arc<dyn Runner>,
         notifier: Notifier,
         flush: bool,
+        state: Option<PathBuf>,
     ) -> Result<Self, BalanceError> {
         let Means {
             backend,
@@ -121,12 +127,25 @@ impl Balancing {
             machine,
         } = means;
         let before = backend.snapshot().await?;
-        let owned = owned_at_start(&before.table(), flush);
+        let recalled = match &state {
+            Some(path) => recall(path).await,
+            None => State::default(),
+        };
+        let owned = owned_at_start(&before.table(), flush, &recalled.owned);
         let fleet = health::spawn(CONCURRENCY, 0);
-        let table = ipvs::spawn(Arc::clone(&backend), ReconcilePolicy::default(), owned);
+        let table = ipvs::spawn(
+            Arc::clone(&backend),
+            ReconcilePolicy::default(),
+            owned.clone(),
+        );
         let (jobs, inbox) = mpsc::unbounded_channel();
+        let mut balancer = Balancer::new(before.timeouts);
+        balancer.take_up(recalled.orders.clone());
         let task = Task {
-            balancer: Balancer::new(before.timeouts),
+            keeping: state.map(|path| Keeping::start(path, fleet.snapshot())),
+            memory: Memory::of(owned),
+            balancer,
+            recalled,
             probes: Probes::new(runner),
             checks: Some(fleet.events()),
             changes: Some(table.events()),
@@ -212,6 +231,12 @@ struct Task {
     preparation: Preparation,
     changes: Option<broadcast::Receiver<ReconcileEvent>>,
     notifier: Notifier,
+    /// What the daemon before this one knew, for the first configuration.
+    recalled: State,
+    /// For the daemon after this one.
+    memory: Memory,
+    /// `None` if nothing is kept.
+    keeping: Option<Keeping>,
 }
 
 impl Task {
@@ -262,6 +287,7 @@ impl Task {
     fn act(&mut self, act: &Act) -> Result<Vec<Done>, NoSuchServer> {
         let done = self.balancer.act(&act.which, act.action);
         log::act(act, &done);
+        self.remember();
         done
     }
 
@@ -338,17 +364,33 @@ impl Task {
             }
         }
         if changed {
-            self.table.set(self.balancer.table(), removal);
+            let table = self.balancer.table();
+            let is_new = self.memory.own(&table);
+            self.table.set(table, removal);
+            if is_new {
+                self.remember();
+            }
+        }
+    }
+
+    /// Keeps what may have changed, besides what checks know.
+    fn remember(&mut self) {
+        if let Some(keeping) = &self.keeping {
+            self.memory.orders = self.balancer.orders().collect();
+            keeping.remember(self.memory.clone());
         }
     }
 }
 
 /// `lvs_flush`: whatever is there is taken for our own, so what is not desired goes.
-fn owned_at_start(table: &Table, flush: bool) -> Ownership {
-    match flush {
-        true => Ownership::of(table),
-        false => Ownership::default(),
+/// Otherwise it is what the daemon before this one has set up, as far as it is there still.
+fn owned_at_start(table: &Table, flush: bool, before: &Ownership) -> Ownership {
+    let mut owned = Ownership::of(table);
+    if !flush {
+        owned.services.retain(|key| before.services.contains(key));
+        owned.daemons.retain(|role| before.daemons.contains(role));
     }
+    owned
 }
 
 fn tell(notifier: &Notifier, notice: &Notice) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,6 +33,14 @@ pub(super) use reload::ReloadError;
 /// How long notify scripts may take once the daemon stops.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// What the daemon stands on, whatever the file says.
+#[derive(Debug, Clone)]
+pub(super) struct Wiring {
+    pub(super) backend: Backend,
+    /// Where what balancing knows is kept; `None`: nowhere.
+    pub(super) state: Option<PathBuf>,
+}
+
 pub(super) struct Daemon {
     vrrp: VrrpThread,
     happenings: broadcast::Receiver<Happening>,
@@ -48,7 +57,7 @@ pub(super) struct Daemon {
     role_changes: RoleChanges,
     /// `None` while nothing has ever asked for it.
     balancing: Option<Balancing>,
-    backend: Backend,
+    wiring: Wiring,
     /// What is in force; `None` before anything is.
     config: Option<Config>,
 }
@@ -61,7 +70,7 @@ impl Daemon {
     /// load cannot be balanced.
     pub(super) async fn start(
         vrrp: VrrpThread,
-        backend: Backend,
+        wiring: Wiring,
         settings: Settings,
     ) -> Result<Self, ReloadError> {
         let runner = Arc::new(CurrentRunner::new(&settings));
@@ -80,7 +89,7 @@ impl Daemon {
             log_unknown_vrids: false,
             role_changes: RoleChanges::new(),
             balancing: None,
-            backend,
+            wiring,
             config: None,
             vrrp,
         };

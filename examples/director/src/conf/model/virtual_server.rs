@@ -75,6 +75,25 @@ impl fmt::Display for VirtualServerName {
     }
 }
 
+impl VirtualServerName {
+    /// The name that is displayed so; `None` if none is.
+    #[must_use]
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("group ") {
+            return Some(Self::Group(name.into()));
+        }
+        if let Some(mark) = text.strip_prefix("fwmark ") {
+            return mark.parse().ok().map(Self::Fwmark);
+        }
+        let (address, port) = match text.split_once(' ') {
+            None => (text, 0),
+            Some((address, port)) => (address, port.parse().ok()?),
+        };
+        let address = address.parse().ok()?;
+        Some(Self::Address(Endpoint { address, port }))
+    }
+}
+
 /// `real_server`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time::timeout};
 use tracing::{error, info};
 
 use super::{Task, tell};
-use crate::{balance::Translation, conf::model::FlushOnStop, log::chain};
+use crate::{balance::Translation, conf::model::FlushOnStop, log::chain, run::keeping::Fate};
 
 /// How long the table may take to be cleared.
 const CLEARING: Duration = Duration::from_secs(5);
@@ -54,6 +54,7 @@ impl Task {
             notifier,
             mut translating,
             mut preparation,
+            keeping,
             ..
         } = self;
         fleet.shutdown().await;
@@ -61,6 +62,9 @@ impl Task {
             OnStop::Leave => {
                 // Nothing goes down, and so there is nothing to tell.
                 table.shutdown(Shutdown::Leave).await;
+                if let Some(keeping) = keeping {
+                    keeping.stop(Fate::Written).await;
+                }
                 info!("The table stays as it is");
                 return;
             }
@@ -84,6 +88,9 @@ impl Task {
         }
         translating.go_back(Translation::default()).await;
         preparation.go_back(0).await;
+        if let Some(keeping) = keeping {
+            keeping.stop(Fate::Removed).await;
+        }
     }
 }
 

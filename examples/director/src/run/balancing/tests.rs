@@ -10,6 +10,7 @@ use crate::{
     },
 };
 
+mod restart;
 mod stopping;
 mod transaction;
 
@@ -58,8 +59,18 @@ fn means(kernel: &Kernel) -> Means {
 }
 
 async fn started(means: Means, flush: bool, runner: Arc<dyn Runner>) -> Balancing {
+    keeping(means, flush, runner, None).await
+}
+
+/// Keeps what it knows there.
+async fn keeping(
+    means: Means,
+    flush: bool,
+    runner: Arc<dyn Runner>,
+    state: Option<PathBuf>,
+) -> Balancing {
     let notifier = Notifier::start(Arc::clone(&runner), Limits::default());
-    let started = Balancing::start(means, runner, notifier, flush).await;
+    let started = Balancing::start(means, runner, notifier, flush, state).await;
     started.unwrap()
 }
 

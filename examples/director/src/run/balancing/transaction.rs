@@ -9,12 +9,13 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     BalanceError, Balancer, Balancing, CONCURRENCY, CheckName, Config, Duration, Job,
-    LAST_CONNECTIONS, Probes, Task, leaving,
+    LAST_CONNECTIONS, Probes, State, Task, leaving,
 };
 use crate::{
     balance::{Paths, Translation},
     log::chain,
     plan::{Kernel, Tables},
+    state::fingerprints,
 };
 
 /// How long the kernel may take to follow a reload.
@@ -160,7 +161,8 @@ impl Task {
     }
 
     async fn foresee(&self, config: &Config) -> Result<Next, BalanceError> {
-        let (asks, probes) = self.probes.asks(config)?;
+        let (mut asks, probes) = self.probes.asks(config)?;
+        self.recall(&mut asks, config);
         let foreseen = self.fleet.foresee(asks.iter().cloned()).await?;
         let mut balancer = self.balancer.clone();
         balancer.configure(config, |check| foreseen.get(check).copied());
@@ -169,6 +171,18 @@ impl Task {
             asks,
             table: balancer.table(),
         })
+    }
+
+    /// What the daemon before this one knew by the checks of its first configuration.
+    fn recall(&self, asks: &mut [Ask<CheckName, Check>], config: &Config) {
+        if self.recalled.checks.is_empty() {
+            return;
+        }
+        let fingerprints = fingerprints(&config.virtual_servers, config.tls.as_ref());
+        for ask in asks {
+            let fingerprint = fingerprints.get(&ask.service);
+            ask.known = fingerprint.and_then(|it| self.recalled.standing(&ask.service, *it));
+        }
     }
 
     async fn commit(&mut self, next: Next, config: &Config) -> Result<(), BalanceError> {
@@ -180,6 +194,12 @@ impl Task {
         self.balancer
             .configure(config, |check| known.standings.get(check).copied());
         self.flush_on_stop = config.lvs.flush_on_stop;
+        self.recalled = State::default();
+        self.memory
+            .virtual_servers
+            .clone_from(&config.virtual_servers);
+        self.memory.tls.clone_from(&config.tls);
+        self.remember();
         Ok(())
     }
 
@@ -224,7 +244,7 @@ pub(in crate::run) async fn plan_start(
         running: &running,
         before: &Table::default(),
         after: &balancer.table(),
-        owned: &super::owned_at_start(&table, config.lvs.flush),
+        owned: &super::owned_at_start(&table, config.lvs.flush, &Ownership::default()),
         grace: LAST_CONNECTIONS,
     }))
 }

@@ -76,7 +76,7 @@ impl Daemon {
         let kernel = match &self.balancing {
             Some(balancing) => Some(balancing.plan(config).await?),
             None if config.balances() => {
-                let means = Means::of(self.backend).await?;
+                let means = Means::of(self.wiring.backend).await?;
                 let probes = Probes::new(Arc::clone(&self.runner) as _);
                 Some(plan_start(&*means.backend, &probes, config).await?)
             }
@@ -112,11 +112,12 @@ impl Daemon {
         let balancing = match self.balancing.take() {
             Some(balancing) => balancing,
             None => {
-                let means = Means::of(self.backend).await?;
+                let means = Means::of(self.wiring.backend).await?;
                 let runner = Arc::clone(&self.runner) as _;
                 let notifier = self.notifier.clone();
                 let flush = config.lvs.flush;
-                let balancing = Balancing::start(means, runner, notifier, flush).await?;
+                let state = self.wiring.state.clone();
+                let balancing = Balancing::start(means, runner, notifier, flush, state).await?;
                 // Instances may have their roles for long, if it is a reload that asks for it.
                 for router in self
                     .vrrp
