@@ -25,6 +25,7 @@ async fn main() -> Result<()> {
         config: CheckConfig::plain(second, second),
         start_delay: Duration::ZERO,
         warm_up: Duration::ZERO,
+        known: None,
     });
     let fleet = health::spawn(NonZeroUsize::MAX, 0);
     fleet.configure(asks).await?;
