@@ -25,12 +25,20 @@ pub(super) fn start(
 ) -> io::Result<Process> {
     let file = directory.join(node.name()).with_extension("conf");
     fs::write(&file, configuration::of(node))?;
+    // A machine that was off has an empty /run: its director knows nothing of before.
+    let state = directory.join(node.name()).with_extension("state");
+    match fs::remove_file(&state) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut command = process::command(["run", "--log-format", "json"]);
     command
         .arg("-f")
         .arg(file)
         .arg("--control")
         .arg(control_socket(node, directory))
+        .arg("--state")
+        .arg(state)
         .args(["--backend", plane.backend()]);
     Process::start(command, node.name(), move |line| {
         on_line(line.map(|line| LogLine::read(&line)));
