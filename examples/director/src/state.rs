@@ -1,5 +1,5 @@
 //! What is known at the end of one life of the daemon for the next one: a value and the text it is
-//! kept as. Where it is kept is the matter of [`file`].
+//! kept as. Where it is kept is the matter of [`mod@file`].
 //!
 //! A daemon that starts without it knows of no check until its first probe, has no orders, and
 //! takes whatever is in the kernel's table for somebody else's.
