@@ -115,8 +115,13 @@ async fn ask(socket: &mut Socket) -> io::Result<u8> {
         }
         Socket::Udp(socket) => {
             if let Err(error) = socket.send(&[0]).await {
-                // A kernel that drops a packet of its own machine says so twice.
-                socket.take_error()?;
+                // A kernel that drops a packet of its own machine says so twice, and when it is busy
+                // the second time comes later: a next datagram must not be taken for the refused one.
+                while error.kind() == io::ErrorKind::PermissionDenied
+                    && socket.take_error()?.is_none()
+                {
+                    sleep(Duration::from_millis(1)).await;
+                }
                 return Err(error);
             }
             let mut answer = [0];
