@@ -119,6 +119,7 @@ impl Balancer {
         config: &Config,
         standing: impl Fn(&CheckName) -> Option<Standing>,
     ) {
+        self.lvs = config.lvs.clone();
         let before = std::mem::take(&mut self.pools);
         let mut orders: BTreeMap<_, _> = before.iter().flat_map(Pool::orders).collect();
         let mut kept = std::mem::take(&mut self.kept_orders);
@@ -133,7 +134,8 @@ impl Balancer {
                 ordered.unwrap_or_default()
             });
             pool.take(&standing);
-            self.outputs.extend(pool.judge().map(Output::Notice));
+            self.outputs
+                .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
             self.pools.push(pool);
         }
         for pool in before.into_values() {
@@ -151,7 +153,6 @@ impl Balancer {
         self.kept_orders = orders;
         let names = self.pools.iter().map(|pool| pool.config().name.clone());
         self.pool_by_name = names.zip(0..).collect();
-        self.lvs = config.lvs.clone();
         self.paths = Paths::of(config);
         self.timeouts_are_ours |= self.lvs.timeouts != ipvs::TimeoutChange::default();
         self.outputs.push_back(Output::Table);
@@ -178,7 +179,8 @@ impl Balancer {
         };
         let before = pool.places();
         pool.set(check, standing);
-        self.outputs.extend(pool.judge().map(Output::Notice));
+        self.outputs
+            .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
         if pool.places() != before {
             self.outputs.push_back(Output::Table);
         }
@@ -206,7 +208,8 @@ impl Balancer {
                 let checks = pool.checks().filter(meant).collect();
                 self.outputs.push_back(Output::Probe(checks));
             }
-            self.outputs.extend(pool.judge().map(Output::Notice));
+            self.outputs
+                .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
             changed |= pool.places() != before;
             all.extend(done);
         }

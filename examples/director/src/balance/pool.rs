@@ -149,8 +149,9 @@ impl Pool {
         }
     }
 
-    /// Decides anew, and says what is to be told.
-    pub(super) fn judge(&mut self) -> impl Iterator<Item = Notice> + use<> {
+    /// Decides anew, and says what is to be told; of a server that begins as one that is up only if
+    /// `rs_init_notifies`.
+    pub(super) fn judge(&mut self, rs_init_notifies: bool) -> impl Iterator<Item = Notice> + use<> {
         let sorry_server = self.config.sorry_server.as_ref();
         let config = PoolConfig {
             sorry_server: sorry_server.map(|sorry| health::SorryServer {
@@ -167,8 +168,10 @@ impl Pool {
                 Health::Down => false,
                 Health::Unknown => continue,
             };
-            // How it begins is nothing to be told, as with keepalived without `rs_init_notifies`.
-            let is_news = member.told.is_some_and(|told| told != up);
+            let is_news = match member.told {
+                Some(told) => told != up,
+                None => up && rs_init_notifies,
+            };
             member.told = Some(up);
             if is_news {
                 let script = if up {

@@ -280,7 +280,7 @@ pub(super) static GLOBAL_DEFS: Block = Block {
         later("lvs_notify_fifo_script"),
         later("fifo_write_vrrp_states_on_reload"),
         later("vrrp_notify_priority_changes"),
-        later("rs_init_notifies"),
+        line("rs_init_notifies"),
         line("checker_log_all_failures"),
         // VRRP.
         later("vrrp_strict"),

@@ -25,6 +25,7 @@ pub(super) struct LvsDraft {
     timeouts: TimeoutChange,
     flush: bool,
     flush_on_stop: Option<FlushOnStop>,
+    rs_init_notifies: bool,
     pub(super) log_all_failures: bool,
 }
 
@@ -54,6 +55,7 @@ impl LvsDraft {
             "lvs_timeouts" => self.timeouts = timeouts(context, item),
             "lvs_flush" => self.flush = context.flag(item),
             "lvs_flush_on_stop" => self.flush_on_stop = flush_on_stop(context, item),
+            "rs_init_notifies" => self.rs_init_notifies = context.flag(item),
             "checker_log_all_failures" => {
                 self.log_all_failures = context.switch(item) == Some(true);
             }
@@ -78,6 +80,7 @@ impl LvsDraft {
             timeouts: self.timeouts,
             flush: self.flush,
             flush_on_stop: self.flush_on_stop,
+            rs_init_notifies: self.rs_init_notifies,
         }
     }
 }

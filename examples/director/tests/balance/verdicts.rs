@@ -24,6 +24,23 @@ fn a_server_is_there_from_the_start_leaves_when_it_fails_and_comes_back() {
 }
 
 #[test]
+fn rs_init_notifies_tells_once_of_a_server_that_begins_up() {
+    let told_at_start = |more: &str| {
+        let mut config = web(more);
+        config.lvs.rs_init_notifies = true;
+        let mut rig = Rig::new(&config);
+        let told = std::mem::take(&mut rig.notices);
+        // What goes on is not at its start.
+        rig.configure(&config);
+        assert_eq!(rig.notices, [] as [&str; 0]);
+        told
+    };
+    let both = ["10.0.0.1:8080 up /bin/up", "10.0.0.2:8080 up"];
+    assert_eq!(told_at_start(""), both);
+    assert_eq!(told_at_start("alpha"), ["quorum down"]);
+}
+
+#[test]
 fn with_alpha_nobody_is_there_before_it_has_passed() {
     let mut rig = Rig::new(&web("alpha\n quorum_up /bin/qup\n quorum_down /bin/qdown"));
     assert_eq!(rig.table(), SERVICE);

@@ -255,7 +255,7 @@ fn what_holds_for_all_virtual_servers_is_there() {
     let instance = crate::support::instance("");
     let config = good(&format!(
         "global_defs {{\nlvs_sync_daemon eth1 inst VI_1 maxlen 1400 port 8849 ttl 3 group 224.0.0.82\n\
-         lvs_timeouts tcp 7200 udp 0 tcpfin 60\nlvs_flush\nlvs_flush_on_stop VS\n}}\n\
+         lvs_timeouts tcp 7200 udp 0 tcpfin 60\nlvs_flush\nlvs_flush_on_stop VS\nrs_init_notifies\n}}\n\
          SSL {{\npassword p\nca /ca\ncertificate /c\nkey /k\n}}\n{instance}"
     ));
     assert!(config.balances());
@@ -277,6 +277,7 @@ fn what_holds_for_all_virtual_servers_is_there() {
     assert_eq!(timeouts.tcp_fin, Some(Seconds::new(60)));
     assert!(config.lvs.flush);
     assert_eq!(config.lvs.flush_on_stop, Some(FlushOnStop::VirtualServers));
+    assert!(config.lvs.rs_init_notifies);
     let tls = config.tls.unwrap();
     assert_eq!(
         (tls.ca.as_deref(), tls.key.as_deref()),
@@ -286,6 +287,7 @@ fn what_holds_for_all_virtual_servers_is_there() {
     let older = good("global_defs {\nlvs_sync_daemon eth1 id 9\nlvs_flush_on_stop\n}\n").lvs;
     assert_eq!(older.sync_daemon.unwrap().sync_id, 9);
     assert_eq!(older.flush_on_stop, Some(FlushOnStop::Table));
+    assert!(!older.rs_init_notifies);
 }
 
 #[test]

@@ -198,6 +198,8 @@ pub struct Lvs {
     pub flush: bool,
     /// `lvs_flush_on_stop`: how the table is emptied at the end; `None`: change by change.
     pub flush_on_stop: Option<FlushOnStop>,
+    /// `rs_init_notifies`: a real server that begins as one that is up is told of too.
+    pub rs_init_notifies: bool,
 }
 
 /// `lvs_flush_on_stop`.

@@ -20,6 +20,7 @@ pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
         timeouts,
         flush,
         flush_on_stop,
+        rs_init_notifies,
     } = lvs;
     let mut words = Words::default();
     words.maybe("router_id", router_id.as_ref());
@@ -50,6 +51,7 @@ pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
             FlushOnStop::VirtualServers => "VS",
         }),
     );
+    words.flag("rs_init_notifies", *rs_init_notifies);
     words.0
 }
 
