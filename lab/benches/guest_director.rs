@@ -22,10 +22,11 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
+    os::fd::AsFd as _,
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -34,7 +35,13 @@ use std::{
 
 use ipvs::{IpvsBackend as _, Snapshot, netlink::Kernel};
 use lab::{Lab, Node, Process, Software, becomes_true, director};
-use nix::{sys::signal::Signal, unistd::SysconfVar};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::Signal,
+    time::ClockId,
+    unistd::SysconfVar,
+};
+use socket2::{Domain, Socket, Type};
 
 const SERVICES: usize = 1000;
 const REAL_SERVERS: usize = 10;
@@ -91,7 +98,8 @@ fn starts_and_reloads() {
     report("memory after the reload (PSS)", "KiB", memory_after);
 }
 
-/// Both at the same time, so that both have what the machine gives.
+/// Both at the same time, so that both have what the machine gives, and beside them what the kernel
+/// alone takes for such a check.
 fn checks() {
     let more = format!("TCP_CHECK {{\n connect_port {PORT}\n connect_timeout 2\n }}\n ");
     let text = configuration(CHECKED_SERVICES, 1, &more);
@@ -105,6 +113,7 @@ fn checks() {
         daemon.wait_for_table(0);
         (daemon, probes)
     });
+    let bare_connects = BareConnects::start(&lab);
     let look = || {
         both.each_ref()
             .map(|(daemon, probes)| (daemon.cpu(), probes.load(Ordering::Relaxed)))
@@ -114,9 +123,9 @@ fn checks() {
         look().iter().all(|(_, probes)| *probes > 2 * all)
     });
     assert!(has_begun, "no checks");
-    let before = look();
+    let (before, bare_before) = (look(), bare_connects.look());
     thread::sleep(CHECKED_FOR);
-    let after = look();
+    let (after, bare_after) = (look(), bare_connects.look());
     let used = [0, 1].map(|of| (after[of].0 - before[of].0) * 1e3);
     let made = [0, 1].map(|of| (after[of].1 - before[of].1) as f64);
     let each = [0, 1].map(|of| vec![used[of] * 1e3 / made[of]]);
@@ -124,6 +133,12 @@ fn checks() {
     report("CPU time", "ms", used.map(|used| vec![used]));
     report("checks made", "", made.map(|made| vec![made]));
     report("CPU time of a check", "us", each);
+    let bare = (bare_after.0 - bare_before.0) / (bare_after.1 - bare_before.1);
+    println!(
+        "{:42} {:8} us",
+        "of a bare connect and close",
+        bare.as_micros()
+    );
     let memory = both.each_ref().map(|(daemon, _)| vec![daemon.memory()]);
     report("memory (PSS)", "KiB", memory);
 }
@@ -141,6 +156,53 @@ fn answer(node: &Node) -> Arc<AtomicUsize> {
         }
     });
     probes
+}
+
+/// The system calls of a check and nothing else, as often as a daemon makes them: what no daemon
+/// can be below.
+struct BareConnects {
+    /// The processor time that was used, and how many there were.
+    told: Arc<Mutex<(Duration, u32)>>,
+}
+
+impl BareConnects {
+    fn start(lab: &Lab) -> Self {
+        let node = lab.node("bare");
+        node.namespace().ip("route add local 10.0.0.0/8 dev lo");
+        answer(&node);
+        let told = Arc::new(Mutex::default());
+        let tells = Arc::clone(&told);
+        let pause = Duration::from_secs(1).div_f64((CHECKED_SERVICES * REAL_SERVERS) as f64);
+        thread::spawn(move || {
+            node.namespace().enter(|| {
+                for made in 1.. {
+                    connect_and_close();
+                    let used = ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("a clock");
+                    *tells.lock().expect("a plain value") = (used.into(), made);
+                    thread::sleep(pause);
+                }
+            });
+        });
+        Self { told }
+    }
+
+    fn look(&self) -> (Duration, u32) {
+        *self.told.lock().expect("a plain value")
+    }
+}
+
+fn connect_and_close() {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).expect("a socket");
+    let server = SocketAddr::from(([10, 2, 0, 1], PORT));
+    match socket.connect(&server.into()) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => {
+            let mut waited = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut waited, PollTimeout::NONE).expect("a socket");
+        }
+        connected => connected.expect("a listener"),
+    }
+    let failed = socket.take_error().expect("a socket");
+    assert!(failed.is_none(), "{failed:?}");
 }
 
 /// A file of so many virtual servers, in the midst of which one real server has this weight.
