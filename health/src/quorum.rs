@@ -124,21 +124,21 @@ pub struct Quorum {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there are two scripts")]
 pub enum QuorumChange {
-    /// It was lost.
+    /// It was lost, or is not there at the start.
     Down,
-    /// It was regained.
+    /// It was gained, or is there at the start.
     Up,
 }
 
 impl Quorum {
-    /// At the start of the program: up unless `alpha`. With `alpha` the first
-    /// [`judge`](Self::judge) says [`QuorumChange::Down`] if there is no quorum by then.
+    /// At the start of the program: up unless `alpha`. The first [`judge`](Self::judge) says how
+    /// it is by then.
     #[must_use]
     pub const fn at_start(config: QuorumConfig, alpha: bool) -> Self {
         Self {
             config,
             up: !alpha,
-            told: !alpha,
+            told: false,
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
         let mut service = Quorum::at_start(quorum(5, 2), false);
         let changes = [3, 2, 6, 7, 3, 0].map(|alive| service.judge(alive));
         let (up, down) = (Some(QuorumChange::Up), Some(QuorumChange::Down));
-        assert_eq!(changes, [None, down, None, up, None, down]);
+        assert_eq!(changes, [up, down, None, up, None, down]);
     }
 
     #[test]
@@ -224,11 +224,17 @@ mod tests {
     }
 
     #[test]
-    fn row_12_alpha_tells_of_a_quorum_down_at_start_once() {
-        let mut service = Quorum::at_start(quorum(1, 0), true);
-        assert_eq!(service.judge(0), Some(QuorumChange::Down));
-        assert_eq!(service.judge(0), None);
-        assert_eq!(Quorum::at_start(quorum(1, 0), false).judge(1), None);
+    fn row_12_how_the_quorum_is_at_start_is_told_once() {
+        for (alpha, alive, told) in [
+            (true, 0, QuorumChange::Down),
+            (true, 1, QuorumChange::Up),
+            (false, 0, QuorumChange::Down),
+            (false, 1, QuorumChange::Up),
+        ] {
+            let mut service = Quorum::at_start(quorum(1, 0), alpha);
+            assert_eq!(service.judge(alive), Some(told));
+            assert_eq!(service.judge(alive), None);
+        }
     }
 
     #[test]

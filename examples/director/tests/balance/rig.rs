@@ -65,6 +65,9 @@ fn begins(config: &CheckConfig) -> Health {
 pub(super) struct Rig {
     pub(super) balancer: Balancer,
     pub(super) checks: BTreeMap<CheckName, Health>,
+    /// What was told at the start.
+    pub(super) at_start: Vec<String>,
+    /// What was told since.
     pub(super) notices: Vec<String>,
     pub(super) tables: usize,
     pub(super) resting: BTreeSet<CheckName>,
@@ -76,12 +79,14 @@ impl Rig {
         let mut rig = Self {
             balancer: Balancer::new(Timeouts::default()),
             checks: BTreeMap::new(),
+            at_start: Vec::new(),
             notices: Vec::new(),
             tables: 0,
             resting: BTreeSet::new(),
             probed: Vec::new(),
         };
         rig.configure(config);
+        rig.at_start = std::mem::take(&mut rig.notices);
         rig
     }
 

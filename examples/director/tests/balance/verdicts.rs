@@ -11,7 +11,7 @@ use crate::rig::{ONE, Rig, SERVICE, TWO, config, told, web};
 fn a_server_is_there_from_the_start_leaves_when_it_fails_and_comes_back() {
     let mut rig = Rig::new(&web(""));
     assert_eq!(rig.table(), format!("{SERVICE}{ONE}{TWO}"));
-    assert_eq!(rig.notices, [] as [&str; 0]);
+    assert_eq!(rig.at_start, ["quorum up"]);
     rig.check(0, Health::Down);
     assert_eq!(rig.table(), format!("{SERVICE}{TWO}"));
     rig.check(0, Health::Up);
@@ -29,13 +29,12 @@ fn rs_init_notifies_tells_once_of_a_server_that_begins_up() {
         let mut config = web(more);
         config.lvs.rs_init_notifies = true;
         let mut rig = Rig::new(&config);
-        let told = std::mem::take(&mut rig.notices);
         // What goes on is not at its start.
         rig.configure(&config);
         assert_eq!(rig.notices, [] as [&str; 0]);
-        told
+        rig.at_start
     };
-    let both = ["10.0.0.1:8080 up /bin/up", "10.0.0.2:8080 up"];
+    let both = ["10.0.0.1:8080 up /bin/up", "10.0.0.2:8080 up", "quorum up"];
     assert_eq!(told_at_start(""), both);
     assert_eq!(told_at_start("alpha"), ["quorum down"]);
 }
@@ -44,13 +43,10 @@ fn rs_init_notifies_tells_once_of_a_server_that_begins_up() {
 fn with_alpha_nobody_is_there_before_it_has_passed() {
     let mut rig = Rig::new(&web("alpha\n quorum_up /bin/qup\n quorum_down /bin/qdown"));
     assert_eq!(rig.table(), SERVICE);
+    assert_eq!(rig.at_start, ["quorum down /bin/qdown"]);
     rig.check(0, Health::Up);
     assert_eq!(rig.table(), format!("{SERVICE}{ONE}"));
-    let expected = [
-        "quorum down /bin/qdown",
-        "10.0.0.1:8080 up /bin/up",
-        "quorum up /bin/qup",
-    ];
+    let expected = ["10.0.0.1:8080 up /bin/up", "quorum up /bin/qup"];
     assert_eq!(rig.notices, expected);
 }
 
