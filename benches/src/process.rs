@@ -43,3 +43,26 @@ pub fn memory_kib(process: &str, line: &str) -> anyhow::Result<u64> {
     let number = number.with_context(|| format!("no {line}"))?;
     Ok(number.parse()?)
 }
+
+/// The numbers of the processes of a process group, by the group's.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn group(leader: u32) -> anyhow::Result<Vec<u32>> {
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // It may have ended meanwhile.
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // After the name, which may have spaces: state, parent, group.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let group = after_name.split_whitespace().nth(2);
+        if group == Some(leader.to_string().as_str()) {
+            members.push(process);
+        }
+    }
+    Ok(members)
+}

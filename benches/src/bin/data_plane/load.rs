@@ -1,14 +1,14 @@
 //! What clients do to an address, and how often they manage to.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use anyhow::ensure;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -24,6 +24,10 @@ const BULK_BYTES: u64 = 1 << 40;
 /// Between two paced requests.
 const PACE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Datagrams that a client sends before it waits for their answers.
+const WINDOW: usize = 8;
+/// After which a datagram is lost.
+const LOST: Duration = Duration::from_millis(200);
 
 /// Connects, asks once and closes, so many clients at a time; how often that was done.
 pub(crate) async fn connect(to: SocketAddr, clients: usize, span: Duration) -> anyhow::Result<f64> {
@@ -55,7 +59,7 @@ pub(crate) async fn ask(to: SocketAddr, clients: usize, span: Duration) -> anyho
     .await
 }
 
-/// Fetches as much as it can; how many gigabytes.
+/// Fetches as much as it can; how many gigabits.
 pub(crate) async fn fetch(to: SocketAddr, span: Duration) -> anyhow::Result<f64> {
     let bytes = count(STREAMS, move || async move {
         let mut client = open(to).await?;
@@ -70,27 +74,59 @@ pub(crate) async fn fetch(to: SocketAddr, span: Duration) -> anyhow::Result<f64>
         }
         Ok(done)
     });
-    Ok(bytes.await? / 1e9)
+    Ok(bytes.await? * 8.0 / 1e9)
 }
 
-/// Round trips of one client that asks every millisecond.
-pub(crate) async fn pace(to: SocketAddr, span: Duration) -> anyhow::Result<Latencies> {
-    let mut client = open(to).await?;
+/// Sends datagrams; how many answers came.
+pub(crate) async fn send(to: SocketAddr, clients: usize, span: Duration) -> anyhow::Result<f64> {
+    count(clients, move || async move {
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        client.connect(to).await?;
+        let mut answer = [0; ANSWER_BYTES];
+        let end = now() + span;
+        let mut done = 0;
+        while now() < end {
+            for _ in 0..WINDOW {
+                client.send(&[0x5a; ANSWER_BYTES]).await?;
+            }
+            for _ in 0..WINDOW {
+                let Ok(length) = timeout(LOST, client.recv(&mut answer)).await else {
+                    break;
+                };
+                ensure!(length? == ANSWER_BYTES, "another answer");
+                done += 1;
+            }
+        }
+        Ok(done)
+    })
+    .await
+}
+
+/// Round trips of clients that ask in turn, one every millisecond, each to its own address.
+pub(crate) async fn pace(to: &[SocketAddr], span: Duration) -> anyhow::Result<Vec<Latencies>> {
+    let mut clients = Vec::new();
+    for address in to {
+        clients.push((open(*address).await?, Vec::new()));
+    }
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let end = now() + span;
-    let mut trips = Vec::new();
     while now() < end {
-        ticks.tick().await;
-        let asked = now();
-        request(&mut client).await?;
-        trips.push(asked.elapsed());
+        for (client, trips) in &mut clients {
+            ticks.tick().await;
+            let asked = now();
+            request(client).await?;
+            trips.push(asked.elapsed());
+        }
     }
-    trips.sort_unstable();
-    Ok(Latencies(trips))
+    let trips = clients.into_iter().map(|(_, mut trips)| {
+        trips.sort_unstable();
+        Latencies(trips)
+    });
+    Ok(trips.collect())
 }
 
-/// Round trips, shortest first; never none.
+/// Round trips, shortest first.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {

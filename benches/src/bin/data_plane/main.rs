@@ -1,109 +1,118 @@
 //! The user-space data plane side by side with HAProxy (TCP mode, splicing) and nginx (stream): the
-//! same load through each in turn, one run after another, on this machine.
+//! same load through each in turn, on this machine.
 //!
 //! ```text
-//! cargo run --release -p takeover-benches --bin data_plane [ROUNDS] [THREADS]
+//! cargo run --release -p takeover-benches --bin data_plane -- [--rounds N] [--threads N]
+//!     [--span-ms N] [--only connections,requests,bulk,latency,idle,datagrams]
 //! ```
 //!
-//! Three rounds and one thread by default. Clients, servers and the proxy share the machine, so the
-//! figure that says most is what the proxy itself spends: its processor time for each connection,
-//! request and gigabyte. A proxy that is not installed is left out and named (Debian: `haproxy`,
-//! `nginx-light` with `libnginx-mod-stream`). No root is needed; 12,000 descriptors are
-//! (`ulimit -n`).
+//! In every round each kind of load goes through all of them, one right after the other and in
+//! another order than in the round before; round trips are paced through all at the same time. So
+//! what else the machine does meanwhile meets them alike, and the ratio of two figures of one round
+//! says more than the figures. Clients, servers and the proxy share the machine: what the proxy
+//! itself spends says what it could do alone.
+//!
+//! A proxy that is not installed is left out and named (Debian: `haproxy`, `nginx-light` with
+//! `libnginx-mod-stream`). No root is needed; 12,000 descriptors are (`ulimit -n`).
 
 #![expect(clippy::print_stdout, reason = "it is a program that reports")]
 
 mod load;
+mod measure;
 mod origin;
 mod proxy;
 mod report;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-use anyhow::Context;
-use load::Idle;
+use clap::{Parser, Subcommand, ValueEnum as _};
+use measure::{Bench, Kind};
+use origin::Origin;
 use proxy::{Proxy, Software};
-use report::{Figures, Table};
-use takeover_benches::process::Processor;
+use report::Table;
 
-/// How long each kind of load is measured.
-const SPAN: Duration = Duration::from_secs(3);
-/// Connections at a time.
-const CONNECTIONS: usize = 64;
-/// Connections that do nothing.
-const IDLE: usize = 5_000;
-
-fn main() -> anyhow::Result<ExitCode> {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
-        ["origin"] => origin::serve()?,
-        ["proxy", threads, servers @ ..] => proxy::serve(threads.parse()?, servers)?,
-        rest => {
-            let number = |at: usize, default: usize| {
-                let number = rest.get(at).map(|text| text.parse());
-                number.unwrap_or(Ok(default))
-            };
-            compare(number(0, 3)?, number(1, 1)?)?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+/// Compares the user-space data plane with HAProxy and nginx.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often everything is measured; figures are medians.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Threads of each proxy.
+    #[arg(long, default_value_t = NonZeroUsize::MIN)]
+    threads: NonZeroUsize,
+    /// How long each kind of load lasts in a round, in milliseconds.
+    #[arg(long, default_value_t = 1_000)]
+    span_ms: u64,
+    /// The kinds of load; all by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Kind>,
+    #[command(subcommand)]
+    role: Option<Role>,
 }
 
-fn compare(rounds: usize, threads: usize) -> anyhow::Result<()> {
+/// What another process of the comparison is.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// The servers.
+    #[command(hide = true)]
+    Origin,
+    /// The data plane.
+    #[command(hide = true)]
+    Proxy {
+        threads: NonZeroUsize,
+        address: SocketAddr,
+        servers: Vec<SocketAddr>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.role {
+        None => compare(&arguments),
+        Some(Role::Origin) => origin::serve(),
+        Some(Role::Proxy {
+            threads,
+            address,
+            servers,
+        }) => proxy::serve(threads, address, &servers),
+    }
+}
+
+fn compare(arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments {
+        rounds, threads, ..
+    } = *arguments;
+    let kinds = match arguments.only.as_slice() {
+        [] => Kind::value_variants(),
+        some => some,
+    };
+    for software in Software::ALL.iter().filter(|it| !it.is_installed()) {
+        println!("{software}: not installed, left out");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let servers = origin::Origin::start()?;
+    let origin = Origin::start()?;
     let mut table = Table::default();
-    for round in 1..=rounds {
-        println!("round {round} of {rounds}, {threads} thread(s) each");
-        let server = servers.addresses().first().context("there are servers")?;
-        let direct = runtime.block_on(load::pace(*server, SPAN))?;
-        for software in Software::ALL {
-            let Some(proxy) = Proxy::start(software, threads, servers.addresses())? else {
-                println!("  {software}: not installed, left out");
-                continue;
-            };
-            let figures = runtime
-                .block_on(measure(&proxy, &direct))
-                .with_context(|| format!("{software} under load"))?;
-            println!("  {software:9} {figures}");
-            table.add(software, figures);
+    for round in 0..rounds {
+        println!("round {} of {rounds}, {threads} thread(s) each", round + 1);
+        let mut proxies = Software::ALL
+            .into_iter()
+            .filter(|it| it.is_installed())
+            .map(|software| Proxy::start(software, threads, origin.addresses()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let first = round % proxies.len();
+        proxies.rotate_left(first);
+        let mut bench = Bench {
+            proxies: &proxies,
+            origin: &origin,
+            span: Duration::from_millis(arguments.span_ms),
+            table: &mut table,
+        };
+        for kind in kinds {
+            runtime.block_on(bench.measure(*kind))?;
         }
     }
     println!("\nmedians of {rounds}:\n{table}");
     Ok(())
-}
-
-async fn measure(proxy: &Proxy, direct: &load::Latencies) -> anyhow::Result<Figures> {
-    let address = proxy.address();
-    let spent = |before: Processor, after: Processor| (after.ran - before.ran).as_secs_f64();
-
-    let before = proxy.processor()?;
-    let connections = load::connect(address, CONNECTIONS, SPAN).await?;
-    let connecting = proxy.processor()?;
-    let requests = load::ask(address, CONNECTIONS, SPAN).await?;
-    let asking = proxy.processor()?;
-    let gigabytes = load::fetch(address, SPAN).await?;
-    let fetching = proxy.processor()?;
-    let paced = load::pace(address, SPAN).await?;
-
-    let memory = proxy.memory_kib()?;
-    let idle = Idle::open(address, IDLE).await?;
-    let with_idle = proxy.memory_kib()?;
-    drop(idle);
-
-    let span = SPAN.as_secs_f64();
-    Ok(Figures {
-        connections_per_second: connections / span,
-        connection_cpu_us: spent(before, connecting) * 1e6 / connections,
-        requests_per_second: requests / span,
-        request_cpu_us: spent(connecting, asking) * 1e6 / requests,
-        gigabits_per_second: gigabytes * 8.0 / span,
-        gigabyte_cpu_ms: spent(asking, fetching) * 1e3 / gigabytes,
-        added_p50_us: paced.at(50) - direct.at(50),
-        added_p99_us: paced.at(99) - direct.at(99),
-        idle_bytes: (with_idle - memory) * 1024.0 / IDLE as f64,
-    })
 }

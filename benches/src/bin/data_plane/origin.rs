@@ -1,4 +1,5 @@
-//! The servers behind the proxies: a process that sends as many bytes as it is asked for.
+//! The servers behind the proxies: a process that sends as many bytes as it is asked for, and
+//! datagrams back.
 
 use std::{
     env,
@@ -10,7 +11,7 @@ use std::{
 use anyhow::Context;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
 };
 
 /// How many servers there are: addresses of one process.
@@ -41,6 +42,11 @@ impl Origin {
         Ok(Self { process, addresses })
     }
 
+    /// Its number.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -62,7 +68,10 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     runtime.block_on(async {
         for number in 1..=SERVERS {
             let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 2, number), 0)).await?;
-            println!("{}", listener.local_addr()?);
+            let address = listener.local_addr()?;
+            let socket = UdpSocket::bind(address).await?;
+            println!("{address}");
+            tokio::spawn(echo(socket));
             tokio::spawn(async move {
                 while let Ok((client, _)) = listener.accept().await {
                     // A client that goes early is its own affair.
@@ -74,6 +83,17 @@ pub(crate) fn serve() -> anyhow::Result<()> {
         tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
         Ok(())
     })
+}
+
+async fn echo(socket: UdpSocket) -> io::Result<()> {
+    let mut datagram = [0; 2048];
+    loop {
+        // An error is of an answer that nobody waited for.
+        if let Ok((length, client)) = socket.recv_from(&mut datagram).await {
+            let answer = datagram.get(..length).unwrap_or_default();
+            socket.send_to(answer, client).await.ok();
+        }
+    }
 }
 
 async fn answer(mut client: TcpStream) -> io::Result<()> {

@@ -2,7 +2,9 @@
 
 use std::{
     env, fmt, fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    num::NonZeroUsize,
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -15,7 +17,10 @@ use ipvs::{
     ServiceSettings, Table,
     userspace::{Config, UserspaceBackend},
 };
-use takeover_benches::process::{Processor, memory_kib, processor};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 
 const START: Duration = Duration::from_secs(5);
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
@@ -30,7 +35,14 @@ pub(crate) enum Software {
 impl Software {
     pub(crate) const ALL: [Self; 3] = [Self::Takeover, Self::HaProxy, Self::Nginx];
 
-    fn is_installed(self) -> bool {
+    pub(crate) const fn carries_datagrams(self) -> bool {
+        match self {
+            Self::Takeover | Self::Nginx => true,
+            Self::HaProxy => false,
+        }
+    }
+
+    pub(crate) fn is_installed(self) -> bool {
         match self {
             Self::Takeover => true,
             Self::HaProxy => PathBuf::from("/usr/sbin/haproxy").exists(),
@@ -51,23 +63,21 @@ impl fmt::Display for Software {
     }
 }
 
-/// A proxy that runs.
+/// A proxy that runs, in a process group of its own.
 pub(crate) struct Proxy {
+    software: Software,
     process: Child,
     address: SocketAddr,
     _files: tempfile::TempDir,
 }
 
 impl Proxy {
-    /// Starts one and waits until it listens; `None` if it is not installed.
+    /// Starts one and waits until it listens.
     pub(crate) fn start(
         software: Software,
-        threads: usize,
+        threads: NonZeroUsize,
         servers: &[SocketAddr],
-    ) -> anyhow::Result<Option<Self>> {
-        if !software.is_installed() {
-            return Ok(None);
-        }
+    ) -> anyhow::Result<Self> {
         let address = free_address()?;
         let files = tempfile::tempdir()?;
         let file = files.path().join("configuration");
@@ -86,8 +96,7 @@ impl Proxy {
                 command
             }
             Software::Nginx => {
-                ensure!(threads == 1, "nginx without its master has one worker");
-                fs::write(&file, nginx(address, servers))?;
+                fs::write(&file, nginx(threads, address, servers))?;
                 let mut command = Command::new("/usr/sbin/nginx");
                 command.arg("-p").arg(files.path()).arg("-c").arg(&file);
                 command
@@ -97,9 +106,11 @@ impl Proxy {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&words)?)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("start {software}"))?;
         let mut proxy = Self {
+            software,
             process,
             address,
             _files: files,
@@ -115,36 +126,41 @@ impl Proxy {
             );
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Some(proxy))
+        Ok(proxy)
+    }
+
+    pub(crate) const fn software(&self) -> Software {
+        self.software
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn processor(&self) -> anyhow::Result<Processor> {
-        processor(&self.process.id().to_string())
-    }
-
-    pub(crate) fn memory_kib(&self) -> anyhow::Result<f64> {
-        let kib = memory_kib(&self.process.id().to_string(), "VmRSS")?;
-        Ok(kib as f64)
+    /// Its number, which is its group's.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.process.kill().ok();
+        if let Ok(group) = i32::try_from(self.process.id()) {
+            killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
+        }
         self.process.wait().ok();
     }
 }
 
+/// An address that is free for TCP and UDP.
 fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
+    let address = listener.local_addr()?;
+    UdpSocket::bind(address)?;
+    Ok(address)
 }
 
-fn haproxy(threads: usize, address: SocketAddr, servers: &[SocketAddr]) -> String {
+fn haproxy(threads: NonZeroUsize, address: SocketAddr, servers: &[SocketAddr]) -> String {
     let servers = servers.iter().enumerate();
     let servers: String = servers
         .map(|(number, server)| format!("    server s{number} {server}\n"))
@@ -157,33 +173,45 @@ fn haproxy(threads: usize, address: SocketAddr, servers: &[SocketAddr]) -> Strin
     )
 }
 
-fn nginx(address: SocketAddr, servers: &[SocketAddr]) -> String {
+fn nginx(threads: NonZeroUsize, address: SocketAddr, servers: &[SocketAddr]) -> String {
     let servers: String = servers
         .iter()
         .map(|server| format!("        server {server};\n"))
         .collect();
+    // One worker needs no master; several share a port as the shards of the data plane do.
+    let (master, shared) = match threads.get() {
+        1 => ("off", ""),
+        _ => ("on", " reuseport"),
+    };
     format!(
-        "load_module {NGINX_STREAM};\ndaemon off;\nmaster_process off;\npid nginx.pid;\n\
+        "load_module {NGINX_STREAM};\ndaemon off;\nmaster_process {master};\n\
+         worker_processes {threads};\npid nginx.pid;\n\
          error_log stderr crit;\nevents {{ worker_connections 16000; }}\n\
          stream {{\n    upstream plane {{\n{servers}    }}\n    \
-         server {{ listen {address} backlog=4096; proxy_pass plane; }}\n}}\n"
+         server {{ listen {address} backlog=4096{shared}; proxy_pass plane; }}\n    \
+         server {{ listen {address} udp{shared}; proxy_pass plane; }}\n}}\n"
     )
 }
 
 /// Serves as the proxy until it is killed.
-pub(crate) fn serve(threads: usize, addresses: &[&str]) -> anyhow::Result<()> {
-    let addresses = addresses.iter().map(|address| address.parse());
-    let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>()?;
-    let (address, servers) = addresses.split_first().context("an address")?;
+pub(crate) fn serve(
+    threads: NonZeroUsize,
+    address: SocketAddr,
+    servers: &[SocketAddr],
+) -> anyhow::Result<()> {
     let mut config = Config::default();
-    config.shards = threads.try_into()?;
+    config.shards = threads;
     let plane = UserspaceBackend::start(config)?;
     let mut desired = Table::default();
-    let service = ServiceKey::tcp((*address).into());
-    desired.add_service(service, ServiceSettings::new(SchedulerName::RR))?;
-    for server in servers {
-        let settings = DestinationSettings::new(Forwarding::Masquerade);
-        desired.add_destination(service, (*server).into(), settings)?;
+    for service in [
+        ServiceKey::tcp(address.into()),
+        ServiceKey::udp(address.into()),
+    ] {
+        desired.add_service(service, ServiceSettings::new(SchedulerName::RR))?;
+        for server in servers {
+            let settings = DestinationSettings::new(Forwarding::Masquerade);
+            desired.add_destination(service, (*server).into(), settings)?;
+        }
     }
     let changes = ipvs::plan(&Table::default(), &desired);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

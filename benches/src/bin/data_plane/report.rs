@@ -4,73 +4,72 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::proxy::Software;
 
-/// One proxy's figures of one round.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Figures {
-    pub(crate) connections_per_second: f64,
-    /// The proxy's own processor time for one.
-    pub(crate) connection_cpu_us: f64,
-    pub(crate) requests_per_second: f64,
-    pub(crate) request_cpu_us: f64,
-    pub(crate) gigabits_per_second: f64,
-    pub(crate) gigabyte_cpu_ms: f64,
-    /// By how much a paced round trip is longer than to the server itself.
-    pub(crate) added_p50_us: f64,
-    pub(crate) added_p99_us: f64,
-    /// Resident memory for each connection that does nothing.
-    pub(crate) idle_bytes: f64,
-}
-
-type Row = (&'static str, fn(&Figures) -> f64);
-
-const ROWS: [Row; 9] = [
-    ("connections/s", |figures| figures.connections_per_second),
-    ("  proxy CPU, µs each", |figures| figures.connection_cpu_us),
-    ("requests/s", |figures| figures.requests_per_second),
-    ("  proxy CPU, µs each", |figures| figures.request_cpu_us),
-    ("bulk, Gbit/s", |figures| figures.gigabits_per_second),
-    ("  proxy CPU, ms/GB", |figures| figures.gigabyte_cpu_ms),
-    ("added latency p50, µs", |figures| figures.added_p50_us),
-    ("added latency p99, µs", |figures| figures.added_p99_us),
-    ("idle connection, bytes", |figures| figures.idle_bytes),
-];
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in ROWS {
-            write!(f, "{} {:.1}  ", name.trim(), value(self))?;
-        }
-        Ok(())
-    }
-}
-
 /// All that was measured.
 #[derive(Debug, Default)]
-pub(crate) struct Table(BTreeMap<Software, Vec<Figures>>);
+pub(crate) struct Table {
+    /// In the order in which they were measured first.
+    names: Vec<&'static str>,
+    /// Of each round one.
+    figures: BTreeMap<(&'static str, Software), Vec<f64>>,
+}
 
 impl Table {
-    pub(crate) fn add(&mut self, software: Software, figures: Figures) {
-        self.0.entry(software).or_default().push(figures);
+    pub(crate) fn add(&mut self, name: &'static str, software: Software, figure: f64) {
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+        let rounds = self.figures.entry((name, software)).or_default();
+        rounds.push(figure);
+    }
+
+    fn of(&self, name: &'static str, software: Software) -> &[f64] {
+        let rounds = self.figures.get(&(name, software));
+        rounds.map_or(&[], Vec::as_slice)
+    }
+
+    /// What the data plane has for one of another proxy, in the same round.
+    fn ratio(&self, name: &'static str, to: Software) -> Option<f64> {
+        let own = self.of(name, Software::Takeover).iter();
+        let pairs = own.zip(self.of(name, to));
+        median(pairs.map(|(own, other)| own / other))
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:24}", "")?;
-        for software in self.0.keys() {
+        for software in Software::ALL {
             write!(f, "{software:>12}")?;
         }
-        writeln!(f)?;
-        for (name, value) in ROWS {
+        writeln!(f, "   of HAProxy's    of nginx's")?;
+        for name in &self.names {
             write!(f, "{name:24}")?;
-            for rounds in self.0.values() {
-                let mut values: Vec<_> = rounds.iter().map(value).collect();
-                values.sort_by(f64::total_cmp);
-                let median = values.get(values.len() / 2).unwrap_or(&f64::NAN);
-                write!(f, "{median:>12.1}")?;
+            for software in Software::ALL {
+                cell(f, median(self.of(name, software).iter().copied()), 12, 1)?;
+            }
+            for software in [Software::HaProxy, Software::Nginx] {
+                cell(f, self.ratio(name, software), 14, 2)?;
             }
             writeln!(f)?;
         }
         Ok(())
     }
+}
+
+fn cell(
+    f: &mut fmt::Formatter<'_>,
+    figure: Option<f64>,
+    width: usize,
+    digits: usize,
+) -> fmt::Result {
+    match figure {
+        Some(figure) => write!(f, "{figure:>width$.digits$}"),
+        None => write!(f, "{:>width$}", "-"),
+    }
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut figures: Vec<_> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
 }
