@@ -40,6 +40,7 @@ mod definitions;
 mod diagnostic;
 mod environment;
 mod expand;
+mod fifo;
 mod global;
 mod include;
 mod instance;

@@ -13,6 +13,7 @@
 //! | [`security`] | who may run what: `script_user`, `enable_script_security` |
 //! | [`run`] | one run as a process group that is always over within a known time |
 //! | [`checks`] | all tracked scripts, each state published when it changes |
+//! | [`fifo`] | FIFOs told of all events, in lines that a program reads |
 //! | [`notify`] | scripts told of a role, in the order of the events |
 //!
 //! What holds for all of them: a script can neither delay the caller nor outstay its time, a
@@ -25,6 +26,7 @@ pub(crate) mod clock;
 pub mod command;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod fifo;
 pub mod notify;
 pub mod outcome;
 pub mod rise_fall;

@@ -1,6 +1,8 @@
 //! What has to be told of virtual servers.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
+
+use ipvs::Protocol;
 
 use super::RealServerName;
 use crate::conf::model::{Script, VirtualServerName};
@@ -13,6 +15,8 @@ pub enum Notice {
     RealServer {
         /// Of which virtual server.
         virtual_server: VirtualServerName,
+        /// Its protocol; `None`: it is for a mark.
+        protocol: Option<Protocol>,
         /// Which one.
         real_server: RealServerName,
         /// Whether it came up.
@@ -24,6 +28,8 @@ pub enum Notice {
     Quorum {
         /// Which one.
         virtual_server: VirtualServerName,
+        /// Its protocol; `None`: it is for a mark.
+        protocol: Option<Protocol>,
         /// Whether it was gained.
         up: bool,
         /// `quorum_up` or `quorum_down`.
@@ -47,6 +53,54 @@ impl Notice {
         }) = self;
         (virtual_server, script.as_ref())
     }
+
+    /// What a FIFO is told of it, in one line (observed with keepalived 2.2.7).
+    #[must_use]
+    pub fn line(&self) -> String {
+        let word = |up: &bool| if *up { "UP" } else { "DOWN" };
+        match self {
+            Self::RealServer {
+                virtual_server,
+                protocol,
+                real_server: RealServerName { address, port },
+                up,
+                ..
+            } => {
+                let of_virtual_server = match virtual_server {
+                    VirtualServerName::Address(endpoint) => endpoint.port,
+                    VirtualServerName::Fwmark(_) | VirtualServerName::Group(_) => 0,
+                };
+                let server = trio(*address, *protocol, port.unwrap_or(of_virtual_server));
+                let service = service(virtual_server, *protocol);
+                format!("RS {server} {service} {}\n", word(up))
+            }
+            Self::Quorum {
+                virtual_server,
+                protocol,
+                up,
+                ..
+            } => format!("VS {} {}\n", service(virtual_server, *protocol), word(up)),
+        }
+    }
+}
+
+/// A virtual server as keepalived calls it.
+fn service(name: &VirtualServerName, protocol: Option<Protocol>) -> String {
+    match name {
+        VirtualServerName::Address(endpoint) => trio(endpoint.address, protocol, endpoint.port),
+        VirtualServerName::Fwmark(mark) => format!("FWM {mark}"),
+        VirtualServerName::Group(name) => format!("[{name}]:0"),
+    }
+}
+
+fn trio(address: IpAddr, protocol: Option<Protocol>, port: u16) -> String {
+    let protocol = match protocol {
+        Some(Protocol::Tcp) => "tcp",
+        Some(Protocol::Udp) => "udp",
+        Some(Protocol::Sctp) => "sctp",
+        None => "none",
+    };
+    format!("[{address}]:{protocol}:{port}")
 }
 
 impl fmt::Display for Notice {

@@ -181,6 +181,7 @@ impl Pool {
                 };
                 notices.push(Notice::RealServer {
                     virtual_server: self.config.name.clone(),
+                    protocol: self.config.protocol(),
                     real_server: member.name,
                     up,
                     script: script.clone(),
@@ -200,6 +201,7 @@ impl Pool {
                 if member.told == Some(true) {
                     notices.push(Notice::RealServer {
                         virtual_server: self.config.name.clone(),
+                        protocol: self.config.protocol(),
                         real_server: member.name,
                         up: false,
                         script: server.notify_down.clone(),
@@ -306,6 +308,7 @@ impl Pool {
         };
         Notice::Quorum {
             virtual_server: self.config.name.clone(),
+            protocol: self.config.protocol(),
             up,
             script: script.clone(),
         }

@@ -56,6 +56,7 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
             _ => context.report_not_yet(&format!("`{keyword}`"), item.span()),
         }
     }
+    global.fifos = std::mem::take(&mut defaults.fifos).complete(context);
     let of_script = |script: &VrrpScript| (script.name.to_string(), script.places.block());
     let of_draft = |draft: &Draft| (draft.name.to_string(), draft.places.block());
     let of_group = |draft: &GroupDraft| (draft.group.name.to_string(), draft.group.places.block());

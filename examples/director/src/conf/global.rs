@@ -7,6 +7,7 @@ use vrrp::{Family, Version};
 use super::{
     context::Context,
     diagnostic::{Code, Diagnostic},
+    fifo::FifoDrafts,
     include::Checks,
     keywords::GLOBAL_DEFS,
     lvs::LvsDraft,
@@ -29,6 +30,7 @@ pub(super) struct Defaults {
     pub(super) startup_delay: Option<Duration>,
     pub(super) min_garp: bool,
     pub(super) tunables: Tunables,
+    pub(super) fifos: FifoDrafts,
 }
 
 /// keepalived's limit for the times between announcements.
@@ -44,7 +46,10 @@ pub(super) fn global_defs(
 ) {
     for (keyword, item) in context.keywords(&GLOBAL_DEFS, block.items()) {
         let tunable = keyword.strip_prefix("vrrp_").unwrap_or(keyword);
-        if defaults.tunables.read(context, tunable, item) || lvs.read(context, keyword, item) {
+        if defaults.tunables.read(context, tunable, item)
+            || defaults.fifos.read(context, keyword, item)
+            || lvs.read(context, keyword, item)
+        {
             continue;
         }
         match keyword {

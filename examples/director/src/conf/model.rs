@@ -55,6 +55,51 @@ pub struct Global {
     pub enable_script_security: bool,
     /// `log_unknown_vrids`: report advertisements for virtual routers we do not have.
     pub log_unknown_vrids: bool,
+    /// `notify_fifo`, `vrrp_notify_fifo` and `lvs_notify_fifo`, those that there are.
+    pub fifos: Vec<NotifyFifo>,
+}
+
+/// A FIFO that is told of events. Two are equal wherever they stand in the file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NotifyFifo {
+    /// What it is told of.
+    pub about: FifoAbout,
+    /// Its path, an absolute one.
+    pub path: String,
+    /// Whose it is; `None`: the [`Global::script_user`].
+    pub owner: Option<ScriptUser>,
+    /// What reads it.
+    pub script: Option<Script>,
+    /// Where its path stands in the file.
+    pub span: Span,
+}
+
+impl PartialEq for NotifyFifo {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            about,
+            path,
+            owner,
+            script,
+            span: _,
+        } = self;
+        (about, path, owner, script) == (&other.about, &other.path, &other.owner, &other.script)
+    }
+}
+
+impl Eq for NotifyFifo {}
+
+/// What a FIFO is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the kinds that keepalived has")]
+pub enum FifoAbout {
+    /// `notify_fifo`: of both.
+    Everything,
+    /// `vrrp_notify_fifo`: of instances and sync groups.
+    Roles,
+    /// `lvs_notify_fifo`: of virtual servers and real servers.
+    Services,
 }
 
 /// `vrrp_instance`: a virtual router and what happens when its role changes.

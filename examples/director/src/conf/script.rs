@@ -188,7 +188,7 @@ fn command_of(context: &mut Context<'_>, command: Word<'_>) -> Option<Script> {
 }
 
 /// `USER [GROUP]` from here on.
-fn user_words(context: &mut Context<'_>, mut args: Args<'_>) -> Option<ScriptUser> {
+pub(super) fn user_words(context: &mut Context<'_>, mut args: Args<'_>) -> Option<ScriptUser> {
     let user = args.required(context, "a user")?;
     let group = args.next();
     args.end(context);

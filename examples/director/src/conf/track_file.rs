@@ -10,7 +10,7 @@ use super::{
     script::reverse_word,
     suggest::did_you_mean,
     tree::{Item, Word},
-    values::whole,
+    values::{absolute_path, whole},
 };
 
 /// All `track_file` blocks so far.
@@ -103,16 +103,6 @@ fn track_file(context: &mut Context<'_>, block: Item<'_>) -> Option<TrackFile> {
         init,
         places,
     })
-}
-
-fn absolute_path(text: &str) -> Result<String, String> {
-    if text.starts_with('/') && !text.contains('\0') {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "`{text}` is not the path of a file: expected one that begins with `/`"
-        ))
-    }
 }
 
 /// `weight N [reverse|noreverse]`, which for files has a wider range than for scripts.

@@ -156,6 +156,17 @@ pub(super) fn broadcast(text: &str) -> Result<Broadcast, String> {
     }
 }
 
+/// The path of a file or a FIFO.
+pub(super) fn absolute_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && !text.contains('\0') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is not a path: expected one that begins with `/`"
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

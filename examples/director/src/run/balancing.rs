@@ -395,6 +395,7 @@ fn owned_at_start(table: &Table, flush: bool, before: &Ownership) -> Ownership {
 
 fn tell(notifier: &Notifier, notice: &Notice) {
     log::notice(notice);
+    notifier.service(notice.line());
     if let (virtual_server, Some(script)) = notice.script() {
         let subject = Subject::VirtualServer(virtual_server.to_string());
         notifier.run(subject, command(script));

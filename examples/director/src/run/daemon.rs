@@ -21,6 +21,7 @@ use crate::conf::model::Config;
 use crate::script::checks::{Checks, Update};
 use crate::script::clock::now;
 use crate::script::command::{Command, ScriptUser};
+use crate::script::fifo::FifoConfig;
 use crate::script::notify::{Limits, Notifier, Scripts, Subject};
 use crate::script::rise_fall::CheckState;
 use crate::script::run::{ProcessRunner, Report, Runner, Stop};
@@ -53,6 +54,7 @@ pub(super) struct Daemon {
     scripts: BTreeMap<Subject, Scripts>,
     removed: BTreeSet<Subject>,
     runner: Arc<CurrentRunner>,
+    fifos: Vec<FifoConfig>,
     log_unknown_vrids: bool,
     role_changes: RoleChanges,
     /// `None` while nothing has ever asked for it.
@@ -86,6 +88,7 @@ impl Daemon {
             scripts: BTreeMap::new(),
             removed: BTreeSet::new(),
             runner,
+            fifos: Vec::new(),
             log_unknown_vrids: false,
             role_changes: RoleChanges::new(),
             balancing: None,

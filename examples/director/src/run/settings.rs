@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp::{RouterConfig, Tracked};
 
-use crate::conf::model::{self, Config, VrrpInstance, VrrpScript};
+use crate::conf::model::{self, Config, FifoAbout, Global, NotifyFifo, VrrpInstance, VrrpScript};
 use crate::script::check::CheckConfig;
 use crate::script::checks::CheckDefinition;
 use crate::script::command::{Command, ScriptUser};
+use crate::script::fifo::{About, FifoConfig};
 use crate::script::notify::{NotifyDeleted, Scripts, Subject};
 
 /// The same configuration, cut to what each part is given.
@@ -20,6 +21,7 @@ pub(super) struct Settings {
     pub(super) script_user: Option<ScriptUser>,
     pub(super) enforce_script_security: bool,
     pub(super) log_unknown_vrids: bool,
+    pub(super) fifos: Vec<FifoConfig>,
     /// All of it, of which load balancing takes its part.
     pub(super) config: Config,
 }
@@ -51,6 +53,12 @@ impl From<&Config> for Settings {
                 .iter()
                 .filter(|script| tracked.contains(&*script.name))
                 .map(|script| (script.name.to_string(), check(script)))
+                .collect(),
+            fifos: config
+                .global
+                .fifos
+                .iter()
+                .map(|it| fifo(it, &config.global))
                 .collect(),
             script_user: config.global.script_user.as_ref().map(user),
             enforce_script_security: config.global.enable_script_security,
@@ -100,6 +108,23 @@ fn user(account: &model::ScriptUser) -> ScriptUser {
     ScriptUser {
         user: account.user.clone(),
         group: account.group.clone(),
+    }
+}
+
+fn fifo(fifo: &NotifyFifo, global: &Global) -> FifoConfig {
+    FifoConfig {
+        about: match fifo.about {
+            FifoAbout::Everything => None,
+            FifoAbout::Roles => Some(About::Roles),
+            FifoAbout::Services => Some(About::Services),
+        },
+        path: fifo.path.clone(),
+        owner: fifo
+            .owner
+            .as_ref()
+            .or(global.script_user.as_ref())
+            .map(user),
+        script: fifo.script.as_ref().map(command),
     }
 }
 

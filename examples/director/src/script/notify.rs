@@ -15,156 +15,32 @@
 //! * [`Notifier::shutdown`] runs what is queued, the notifications of the stop among it, and
 //!   waits for it no longer than it is told to.
 
+mod event;
 mod queue;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinSet};
+use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
+pub use self::event::{Event, Notification, NotifyDeleted, Scripts, Subject};
 pub use self::queue::Limits;
 use self::queue::{Input, Output, Queue};
 use crate::script::clock::{now, sleep_until};
 use crate::script::command::Command;
+use crate::script::fifo::{About, FifoConfig, Fifos};
 use crate::script::run::{Report, Runner, Stopper, stop};
-
-/// Whom an event is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(clippy::exhaustive_enums, reason = "the first word `notify` appends")]
-pub enum Subject {
-    /// A `vrrp_instance`, by name.
-    Instance(String),
-    /// A `vrrp_sync_group`, by name.
-    Group(String),
-    /// A `virtual_server`, by what it is written for. It has no roles, only scripts of its own.
-    VirtualServer(String),
-}
-
-impl Subject {
-    const fn parts(&self) -> (&'static str, &String) {
-        match self {
-            Self::Instance(name) => ("INSTANCE", name),
-            Self::Group(name) => ("GROUP", name),
-            Self::VirtualServer(name) => ("VIRTUAL_SERVER", name),
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, name) = self.parts();
-        write!(f, "{kind} {name}")
-    }
-}
-
-/// What happened to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the events that keepalived notifies of"
-)]
-pub enum Event {
-    /// It became master.
-    Master,
-    /// It became backup.
-    Backup,
-    /// It went to fault.
-    Fault,
-    /// The daemon stops.
-    Stop,
-    /// A reload removed it.
-    Deleted,
-    /// As master it received an advertisement of lower priority. `notify` is not told.
-    MasterRxLowerPriority,
-}
-
-/// An event to tell of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by whoever sees the event")]
-pub struct Notification {
-    /// Whom it is about.
-    pub subject: Subject,
-    /// What happened.
-    pub event: Event,
-    /// The effective priority; of a group 0 is told, whatever stands here.
-    pub priority: u8,
-}
-
-/// `notify_deleted` of an instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the keyword is absent, alone or with a script"
-)]
-pub enum NotifyDeleted {
-    /// Not set: `notify` is told FAULT, and no script of an event runs.
-    #[default]
-    Absent,
-    /// Set without a script: `notify` is told DELETED.
-    Alone,
-    /// Set with a script, which runs before `notify` is told DELETED.
-    Script(Command),
-}
-
-/// The `notify*` scripts of an instance or a group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "one field for each keyword")]
-pub struct Scripts {
-    /// `notify_master`
-    pub master: Option<Command>,
-    /// `notify_backup`
-    pub backup: Option<Command>,
-    /// `notify_fault`
-    pub fault: Option<Command>,
-    /// `notify_stop`
-    pub stop: Option<Command>,
-    /// `notify_deleted`
-    pub deleted: NotifyDeleted,
-    /// `notify_master_rx_lower_pri`
-    pub master_rx_lower_priority: Option<Command>,
-    /// `notify`: told of every change of state.
-    pub any: Option<Command>,
-}
-
-impl Scripts {
-    /// What runs for an event, in order.
-    ///
-    /// The scripts of one event get exactly the configured words, `notify` has
-    /// `INSTANCE|GROUP NAME STATE PRIORITY` appended (observed with keepalived 2.2.7).
-    #[must_use]
-    pub fn commands(&self, notification: &Notification) -> Vec<Command> {
-        let (own, state) = match notification.event {
-            Event::Master => (self.master.as_ref(), Some("MASTER")),
-            Event::Backup => (self.backup.as_ref(), Some("BACKUP")),
-            Event::Fault => (self.fault.as_ref(), Some("FAULT")),
-            Event::Stop => (self.stop.as_ref(), Some("STOP")),
-            Event::Deleted => match &self.deleted {
-                NotifyDeleted::Absent => (None, Some("FAULT")),
-                NotifyDeleted::Alone => (None, Some("DELETED")),
-                NotifyDeleted::Script(script) => (Some(script), Some("DELETED")),
-            },
-            Event::MasterRxLowerPriority => (self.master_rx_lower_priority.as_ref(), None),
-        };
-        let any = self.any.as_ref().zip(state).map(|(any, state)| {
-            let (kind, name) = notification.subject.parts();
-            let priority = match notification.subject {
-                Subject::Instance(_) => notification.priority,
-                Subject::Group(_) | Subject::VirtualServer(_) => 0,
-            };
-            any.clone()
-                .with_args([kind, name, state, &priority.to_string()])
-        });
-        own.cloned().into_iter().chain(any).collect()
-    }
-}
 
 enum Message {
     Notify(Notification),
     Run(Subject, Command),
+    Service(String),
+    OpenFifos(Vec<FifoConfig>),
+    KeepFifos(Vec<FifoConfig>),
     Configure(BTreeMap<Subject, Scripts>),
     Shutdown {
         within: Duration,
@@ -211,6 +87,24 @@ impl Notifier {
         self.send(Message::Run(subject, script));
     }
 
+    /// Writes a line about a virtual server or a real server to the FIFOs that are told of them.
+    /// Never blocks.
+    pub fn service(&self, line: String) {
+        self.send(Message::Service(line));
+    }
+
+    /// Opens the FIFOs that are not open yet; the others stay. Never blocks: what cannot be opened
+    /// is told in the log. Follow it by [`keep_fifos`](Self::keep_fifos).
+    pub fn open_fifos(&self, wanted: Vec<FifoConfig>) {
+        self.send(Message::OpenFifos(wanted));
+    }
+
+    /// Closes the FIFOs that are not wanted, and opens anew those that shall be otherwise. Never
+    /// blocks.
+    pub fn keep_fifos(&self, wanted: Vec<FifoConfig>) {
+        self.send(Message::KeepFifos(wanted));
+    }
+
     /// Waits until everything told so far has run, at most `within`; what is still running then
     /// is killed. Returns what has not run to its end. A script that others wait for gets half of
     /// that time. Events told afterwards are lost.
@@ -231,6 +125,7 @@ struct Driver {
     runner: Arc<dyn Runner>,
     limits: Limits,
     scripts: BTreeMap<Subject, Scripts>,
+    fifos: Fifos,
     lanes: BTreeMap<Subject, Lane>,
     runs: JoinSet<Report>,
     subjects: BTreeMap<task::Id, Subject>,
@@ -246,6 +141,7 @@ impl Driver {
     fn new(runner: Arc<dyn Runner>, limits: Limits) -> Self {
         let (scripts, lanes, subjects) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
+            fifos: Fifos::new(Arc::clone(&runner)),
             runner,
             limits,
             scripts,
@@ -264,6 +160,9 @@ impl Driver {
             match message {
                 Some(Message::Notify(notification)) => self.on_notification(&notification),
                 Some(Message::Run(subject, script)) => self.handle(&subject, Input::Push(script)),
+                Some(Message::Service(line)) => self.fifos.write(About::Services, &line),
+                Some(Message::OpenFifos(wanted)) => self.fifos.open(wanted),
+                Some(Message::KeepFifos(wanted)) => self.fifos.keep(wanted),
                 Some(Message::Configure(scripts)) => self.scripts = scripts,
                 Some(Message::Shutdown { within, done }) => {
                     let _nobody_waits = done.send(self.finish(within).await);
@@ -273,6 +172,7 @@ impl Driver {
                     while !self.lanes.is_empty() {
                         self.step().await;
                     }
+                    self.fifos.close().await;
                     return;
                 }
             }
@@ -303,12 +203,17 @@ impl Driver {
         for subject in self.lanes.keys().cloned().collect::<Vec<_>>() {
             self.handle(&subject, Input::Hurry(within / 2));
         }
+        let fifos = self.fifos.close();
         let all = async {
             while !self.lanes.is_empty() {
                 self.step().await;
             }
         };
-        if tokio::time::timeout(within, all).await.is_ok() {
+        let (all, fifos) = tokio::join!(timeout(within, all), timeout(within, fifos));
+        if fifos.is_err() {
+            error!("a FIFO or its script was not done within {within:?} of the shutdown");
+        }
+        if all.is_ok() {
             return Vec::new();
         }
         let mut unfinished = Vec::new();
@@ -328,9 +233,9 @@ impl Driver {
     }
 
     fn on_notification(&mut self, notification: &Notification) {
-        let Some(scripts) = self.scripts.get(&notification.subject) else {
-            return;
-        };
+        let none = Scripts::default();
+        let scripts = self.scripts.get(&notification.subject).unwrap_or(&none);
+        self.fifos.write(About::Roles, &scripts.line(notification));
         for command in scripts.commands(notification) {
             self.handle(&notification.subject, Input::Push(command));
         }

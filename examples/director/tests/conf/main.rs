@@ -4,6 +4,7 @@ mod balancing;
 mod broken;
 mod broken_balancing;
 mod checkers;
+mod fifos;
 mod language;
 mod meaning;
 mod peer;

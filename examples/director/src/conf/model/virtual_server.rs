@@ -10,7 +10,7 @@ use std::{
 
 use health::QuorumConfig;
 use ipvs::{
-    DestinationSettings, Endpoint, Family, Flags, Forwarding, InterfaceName, Persistence,
+    DestinationSettings, Endpoint, Family, Flags, Forwarding, InterfaceName, Persistence, Protocol,
     SchedulerName, ServiceKey, ServiceSettings, SyncDaemon, SyncMaxLength, SyncRole, TimeoutChange,
 };
 
@@ -168,6 +168,12 @@ impl VirtualServer {
         servers
             .chain(sorry_server)
             .any(|destination| destination.full_nat)
+    }
+
+    /// `protocol`; `None` where all its services are for marks.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.services.iter().find_map(ServiceKey::protocol)
     }
 
     /// How a service of that family is set up.

@@ -2,9 +2,10 @@
 
 use ipvs::{DestinationSettings, Forwarding, ServiceSettings, Tunnel};
 
-use super::{Setting, Settings, Words, account};
+use super::{Setting, Settings, Words, account, command};
 use crate::conf::model::{
-    Destination, FlushOnStop, Global, Lvs, RealServer, SorryServer, TlsClient, VirtualServer,
+    Destination, FifoAbout, FlushOnStop, Global, Lvs, NotifyFifo, RealServer, SorryServer,
+    TlsClient, VirtualServer,
 };
 
 pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
@@ -14,6 +15,7 @@ pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
         script_user,
         enable_script_security,
         log_unknown_vrids,
+        fifos,
     } = global;
     let Lvs {
         sync_daemon,
@@ -28,6 +30,23 @@ pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
     words.maybe("script_user", script_user.as_ref().map(account));
     words.flag("enable_script_security", *enable_script_security);
     words.flag("log_unknown_vrids", *log_unknown_vrids);
+    for fifo in fifos {
+        let NotifyFifo {
+            about,
+            path,
+            owner,
+            script,
+            span: _,
+        } = fifo;
+        let (keyword, of_script) = match about {
+            FifoAbout::Everything => ("notify_fifo", "notify_fifo_script"),
+            FifoAbout::Roles => ("vrrp_notify_fifo", "vrrp_notify_fifo_script"),
+            FifoAbout::Services => ("lvs_notify_fifo", "lvs_notify_fifo_script"),
+        };
+        let owner = owner.as_ref().map(|owner| format!(" {}", account(owner)));
+        words.set(keyword, format!("{path}{}", owner.unwrap_or_default()));
+        words.maybe(of_script, script.as_ref().map(command));
+    }
     if let Some(daemon) = sync_daemon {
         let mut parts = vec![daemon.interface.to_string()];
         parts.extend(daemon.instance.as_ref().map(ToString::to_string));

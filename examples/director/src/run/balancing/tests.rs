@@ -10,6 +10,7 @@ use crate::{
     },
 };
 
+mod fifo;
 mod restart;
 mod stopping;
 mod transaction;

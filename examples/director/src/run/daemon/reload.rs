@@ -86,6 +86,18 @@ impl Daemon {
     }
 
     pub(super) async fn apply(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
+        // Before what is told through them, and those that are no longer wanted behind it.
+        let fifos = settings.fifos.clone();
+        self.notifier.open_fifos(fifos.clone());
+        let applied = self.apply_rest(settings).await;
+        if applied.is_ok() {
+            self.fifos = fifos;
+        }
+        self.notifier.keep_fifos(self.fifos.clone());
+        applied
+    }
+
+    async fn apply_rest(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
         // The table first: it is looked at, and taken back as if it had never been.
         let kernel = self.balance(&settings.config).await?;
         if let Err(error) = self.apply_vrrp(&settings).await {

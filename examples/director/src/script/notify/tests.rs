@@ -312,3 +312,47 @@ async fn a_script_that_is_lost_does_not_stop_the_next() {
     assert!(notifier.shutdown(10 * SECOND).await.is_empty());
     assert_eq!(runner.started().last(), Some(&line("a", "MASTER")));
 }
+
+#[tokio::test]
+async fn a_fifo_is_told_of_all_in_the_words_of_keepalived() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let pipe = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path);
+    let notifier = Notifier::start(taking(SECOND), Limits::default());
+    notifier.open_fifos(vec![FifoConfig {
+        about: None,
+        path: path.to_str().unwrap().to_owned(),
+        owner: None,
+        script: None,
+    }]);
+    let group = Subject::Group("G 1".to_owned());
+    let vi = instance("VI_1");
+    // It has no script.
+    notifier.notify(event(&vi, Event::Backup));
+    notifier.notify(event(&vi, Event::Master));
+    notifier.notify(event(&group, Event::Master));
+    notifier.notify(event(&vi, Event::MasterRxLowerPriority));
+    notifier.service("RS [10.0.0.1]:tcp:80 [web]:0 DOWN\n".to_owned());
+    notifier.notify(event(&vi, Event::Deleted));
+    notifier.configure(BTreeMap::from([(vi.clone(), all_scripts())]));
+    notifier.notify(event(&vi, Event::Deleted));
+    notifier.notify(event(&vi, Event::Stop));
+    notifier.shutdown(10 * SECOND).await;
+    let mut lines = String::new();
+    let mut pipe = pipe.unwrap();
+    tokio::io::AsyncReadExt::read_to_string(&mut pipe, &mut lines)
+        .await
+        .unwrap();
+    let expected = [
+        "INSTANCE \"VI_1\" BACKUP 150",
+        "INSTANCE \"VI_1\" MASTER 150",
+        "GROUP \"G 1\" MASTER 0",
+        "INSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 150",
+        "RS [10.0.0.1]:tcp:80 [web]:0 DOWN",
+        "INSTANCE \"VI_1\" FAULT 150",
+        "INSTANCE \"VI_1\" DELETED 150",
+        "INSTANCE \"VI_1\" STOP 150",
+    ];
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+}
