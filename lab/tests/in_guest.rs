@@ -136,7 +136,9 @@ fn the_tests_of_a_program_are_shared_out_and_none_is_left_out() {
 
     let output = in_guest(&scratch, options).output().unwrap();
 
-    assert_eq!(text(&output.stdout), "--exact a c\n--exact b\n");
+    let mut shares: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
+    shares.sort();
+    assert_eq!(shares, ["--exact a", "--exact b", "--exact c"]);
     assert_eq!(output.status.code(), Some(1), "as the second one ended");
     assert_is_empty(scratch.path());
 }

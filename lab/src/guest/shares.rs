@@ -3,8 +3,10 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Write as _},
+    iter,
     num::NonZeroUsize,
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -13,9 +15,10 @@ use super::{GuestError, run, run_to};
 
 /// Runs a test program in guests of its own, as [`run`] does, with its tests shared out among them.
 ///
-/// A guest has one processor and runs one test after another, so as many guests as the machine has
-/// processors take the least time. What the first one says is copied while it runs, what the others
-/// say follows. The status is the first that is not 0.
+/// A guest has one processor and runs one test after another, most of which wait more than they
+/// compute. The first shares are great, as a boot costs a second, and the last ones single tests, so
+/// that all guests end at about the same time. What a share says is copied once it has ended. The
+/// status is the first that is not 0.
 ///
 /// # Errors
 ///
@@ -30,38 +33,60 @@ pub fn run_tests(
     if guests < 2 {
         return run(program, &[], deadline);
     }
-    let share = |guest| {
-        let tests = tests.iter().skip(guest).step_by(guests).cloned();
-        let exactly = OsString::from("--exact");
-        std::iter::once(exactly).chain(tests).collect::<Vec<_>>()
-    };
+    let shares = Mutex::new(Shares {
+        rest: &tests,
+        guests,
+        status: Ok(0),
+    });
+    let next = || locked(&shares).next();
     thread::scope(|scope| {
-        let others: Vec<_> = (1..guests)
-            .map(|guest| {
-                let arguments = share(guest);
-                scope.spawn(move || {
+        for _ in 0..guests {
+            scope.spawn(|| {
+                while let Some(tests) = next() {
+                    let exactly = OsString::from("--exact");
+                    let arguments: Vec<_> = iter::once(exactly).chain(tests).collect();
                     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
                     let status = run_to(program, &arguments, deadline, &mut stdout, &mut stderr);
-                    (stdout, stderr, status)
-                })
-            })
-            .collect();
-        let mut status = run(program, &share(0), deadline);
-        for other in others {
-            // A thread that panicked has told it itself.
-            let Ok((stdout, stderr, of_other)) = other.join() else {
-                return Ok(u8::MAX);
-            };
-            let copied = io::stdout()
-                .write_all(&stdout)
-                .and_then(|()| io::stderr().write_all(&stderr));
-            copied.map_err(GuestError::io("copying the program's output"))?;
-            if matches!(status, Ok(0)) {
-                status = of_other;
-            }
+                    locked(&shares).ended(status, &stdout, &stderr);
+                }
+            });
         }
-        status
-    })
+    });
+    shares
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .status
+}
+
+/// What of the tests is still to be shared out, and what came of the rest.
+#[derive(Debug)]
+struct Shares<'a> {
+    rest: &'a [OsString],
+    guests: usize,
+    status: Result<u8, GuestError>,
+}
+
+impl Shares<'_> {
+    fn next(&mut self) -> Option<Vec<OsString>> {
+        let count = self.rest.len().div_ceil(2 * self.guests);
+        let (share, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        (!share.is_empty()).then(|| share.to_vec())
+    }
+
+    fn ended(&mut self, status: Result<u8, GuestError>, stdout: &[u8], stderr: &[u8]) {
+        let copied = io::stdout()
+            .write_all(stdout)
+            .and_then(|()| io::stderr().write_all(stderr))
+            .map_err(GuestError::io("copying the program's output"));
+        if matches!(self.status, Ok(0)) {
+            self.status = copied.and(status);
+        }
+    }
+}
+
+fn locked<'a, 'b>(shares: &'a Mutex<Shares<'b>>) -> MutexGuard<'a, Shares<'b>> {
+    shares.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The names of a program's tests, which it tells without a guest.
