@@ -1,17 +1,24 @@
 //! A real server: says its name to whoever asks.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, setsockopt,
+    socket, sockopt,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::scenario::{SERVICE_PORT, Server};
 use super::{http, process};
+
+/// What it says when it serves from now on.
+pub(super) const SERVES: &str = "serves";
 
 /// How long a client may take over its request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,35 +32,43 @@ pub(super) enum Error {
     Serve(#[source] io::Error),
 }
 
-/// The command that serves in the network namespace of the calling thread. It listens from now on;
-/// with the command and its process the socket is gone.
+/// The command that serves in the network namespace of the calling thread. The process listens once
+/// it can answer: a check has to fail before.
 pub(super) fn command(server: Server) -> io::Result<Command> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, SERVICE_PORT))?;
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVICE_PORT);
+    bind(socket.as_raw_fd(), &SockaddrIn::from(address))?;
     let mut command = process::command(["demo", "--real-server", server.name()]);
-    command.stdin(Stdio::from(OwnedFd::from(listener)));
+    command.stdin(Stdio::from(socket));
     Ok(command)
 }
 
-/// Serves on the listening socket that [`command`] has made the standard input, for ever.
+/// Serves on the socket that [`command`] has made the standard input, for ever.
 pub(super) fn serve(name: &str) -> Result<(), Error> {
     let stdin = io::stdin();
-    let listens = getsockopt(&stdin, sockopt::AcceptConn).unwrap_or(false);
-    let Some(server) = Server::named(name).filter(|_| listens) else {
+    let bound = getsockname::<SockaddrIn>(stdin.as_raw_fd());
+    let is_of_the_demo = bound.is_ok_and(|address| address.port() == SERVICE_PORT);
+    let Some(server) = Server::named(name).filter(|_| is_of_the_demo) else {
         return Err(Error::NotOfTheDemo);
     };
-    let listener = stdin.as_fd().try_clone_to_owned().map_err(Error::Serve)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Serve)?;
-    runtime
-        .block_on(accept(TcpListener::from(listener), server))
-        .map_err(Error::Serve)
+    runtime.block_on(accept(server)).map_err(Error::Serve)
 }
 
-async fn accept(listener: TcpListener, server: Server) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+async fn accept(server: Server) -> io::Result<()> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    listen(&socket, Backlog::MAXCONN)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    writeln!(io::stderr(), "{SERVES}")?;
     loop {
         let (stream, _) = listener.accept().await?;
         // A client that goes away or takes too long gets no answer.

@@ -151,8 +151,35 @@ impl fmt::Display for Server {
 pub(super) fn steps() -> Vec<Step> {
     use Node::{Alpha, Beta};
     use Server::{One, Two};
+    let silence = |limit, because: &str| Promise {
+        limit,
+        allowance: ALLOWANCE,
+        because: because.to_owned(),
+    };
+    let unheard = |because| Some(silence(Duration::ZERO, because));
+    let leaves = Promise {
+        limit: CHECK_INTERVAL + CHECK_RETRY_INTERVAL * CHECK_RETRIES,
+        allowance: CHECK_ALLOWANCE,
+        because: format!(
+            "at most {} until the next check, and {CHECK_RETRIES} × {} to try again",
+            millis(CHECK_INTERVAL),
+            millis(CHECK_RETRY_INTERVAL)
+        ),
+    };
     let skew = election::skew(VERSION, priority(Beta), ADVERT_INTERVAL);
     let down = election::master_down(VERSION, priority(Beta), ADVERT_INTERVAL, DOWN_TIMER_ADVERTS);
+    let power_loss = silence(
+        down,
+        &format!(
+            "at most {DOWN_TIMER_ADVERTS} × {} without an advertisement and a skew of {}",
+            millis(ADVERT_INTERVAL),
+            millis(skew)
+        ),
+    );
+    let goodbye = silence(
+        skew,
+        "the backup's skew after an advertisement of priority 0",
+    );
     vec![
         Step {
             title: "All start; the director of higher priority becomes master",
@@ -167,6 +194,7 @@ pub(super) fn steps() -> Vec<Step> {
             pool: &[One, Two],
             silence: None,
             change: None,
+            failing: None,
         },
         Step {
             title: "A real server is killed: its checks fail, and it gets no more requests",
@@ -174,18 +202,9 @@ pub(super) fn steps() -> Vec<Step> {
             actions: vec![Action::KillServer(Two)],
             holder: Alpha,
             pool: &[One],
-            silence: Some(Promise {
-                limit: Duration::ZERO,
-                because: String::from("the other real server answers all the time"),
-            }),
-            change: Some(Promise {
-                limit: CHECK_INTERVAL + CHECK_RETRY_INTERVAL * CHECK_RETRIES,
-                because: format!(
-                    "at most {} until the next check, and {CHECK_RETRIES} × {} to try again",
-                    millis(CHECK_INTERVAL),
-                    millis(CHECK_RETRY_INTERVAL)
-                ),
-            }),
+            silence: unheard("the other real server answers all the time"),
+            change: Some(leaves.clone()),
+            failing: Some(leaves),
         },
         Step {
             title: "The master loses its power: processes killed, cable dead, no goodbye",
@@ -193,15 +212,9 @@ pub(super) fn steps() -> Vec<Step> {
             actions: vec![Action::PowerOff(Alpha)],
             holder: Beta,
             pool: &[One],
-            silence: Some(Promise {
-                limit: down,
-                because: format!(
-                    "at most {DOWN_TIMER_ADVERTS} × {} without an advertisement and a skew of {}",
-                    millis(ADVERT_INTERVAL),
-                    millis(skew)
-                ),
-            }),
+            silence: Some(power_loss.clone()),
             change: None,
+            failing: Some(power_loss),
         },
         Step {
             title: "The real server comes back: a check passes, and it gets requests again",
@@ -209,14 +222,13 @@ pub(super) fn steps() -> Vec<Step> {
             actions: vec![Action::StartServer(Two)],
             holder: Beta,
             pool: &[One, Two],
-            silence: Some(Promise {
-                limit: Duration::ZERO,
-                because: String::from("the other real server answers all the time"),
-            }),
+            silence: unheard("the other real server answers all the time"),
             change: Some(Promise {
                 limit: CHECK_INTERVAL,
+                allowance: CHECK_ALLOWANCE,
                 because: format!("at most {} until the next check", millis(CHECK_INTERVAL)),
             }),
+            failing: unheard("a real server gets no request before it serves"),
         },
         Step {
             title: "The director comes back and takes its address again",
@@ -224,11 +236,9 @@ pub(super) fn steps() -> Vec<Step> {
             actions: vec![Action::PowerOn(Alpha)],
             holder: Alpha,
             pool: &[One, Two],
-            silence: Some(Promise {
-                limit: Duration::ZERO,
-                because: String::from("the old master answers until it hears the new one"),
-            }),
+            silence: unheard("the old master answers until it hears the new one"),
             change: None,
+            failing: unheard("those that the old master has just taken"),
         },
         Step {
             title: "The master is stopped gracefully (SIGTERM): it says goodbye",
@@ -236,11 +246,9 @@ pub(super) fn steps() -> Vec<Step> {
             actions: vec![Action::Stop(Alpha)],
             holder: Beta,
             pool: &[One, Two],
-            silence: Some(Promise {
-                limit: skew,
-                because: String::from("the backup's skew after an advertisement of priority 0"),
-            }),
+            silence: Some(goodbye.clone()),
             change: None,
+            failing: Some(goodbye),
         },
     ]
 }
@@ -283,6 +291,23 @@ mod tests {
         let shortest_crash = gap(crash) - ADVERT_INTERVAL;
 
         assert!(gap(stop) + ALLOWANCE <= shortest_crash);
+    }
+
+    #[test]
+    fn requests_fail_no_longer_than_the_address_is_silent_or_a_dead_server_is_in_the_pool() {
+        let limits: Vec<_> = steps()
+            .into_iter()
+            .map(|step| {
+                let leaves = step.change.filter(|_| step.pool.len() == 1);
+                let expected = leaves.or(step.silence).map(|promise| promise.limit);
+                (step.failing.map(|promise| promise.limit), expected)
+            })
+            .collect();
+
+        assert_eq!(limits.len(), 6);
+        for (limit, expected) in limits {
+            assert_eq!(limit, expected);
+        }
     }
 
     #[test]

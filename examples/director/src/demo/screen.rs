@@ -91,8 +91,9 @@ impl<W: Write> Screen<W> {
             counts,
             ..
         } = measured;
-        let because = |Promise { limit, because }: &Promise| {
-            format!("the protocol takes {}: {because}", millis(*limit))
+        let because = |promise: &Promise| {
+            let limit = millis(promise.limit);
+            format!("the protocol takes {limit}: {}", promise.because)
         };
         let (address, service) = (millis(*address_gap), millis(*service_gap));
         self.event(
@@ -119,11 +120,17 @@ impl<W: Write> Screen<W> {
             .iter()
             .map(|(server, share)| format!("{server} {share}"))
             .collect();
-        let text = format!(
-            "requests: {counts}; in the end answered by {}",
-            shares.join(", ")
-        );
-        self.event(at, "client", &text)
+        let shares = shares.join(", ");
+        let text = format!("requests: {counts}; in the end answered by {shares}");
+        self.event(at, "client", &text)?;
+        match &measured.failing {
+            Some(promise) if counts.failed() > 0 => {
+                let failed_for = millis(measured.failed_for);
+                let text = format!("requests failed for {failed_for}; {}", because(promise));
+                self.event(at, "client", &text)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether somebody watches, and has seen nothing new for so long.
@@ -258,13 +265,16 @@ mod tests {
             address_gap: Duration::from_millis(gap),
             service_gap: Duration::from_millis(70),
             changed_after: Duration::ZERO,
+            failed_for: Duration::ZERO,
             counts,
             shares: BTreeMap::new(),
             silence: Some(Promise {
                 limit: Duration::from_millis(61),
+                allowance: Duration::from_millis(200),
                 because: String::new(),
             }),
             change: None,
+            failing: None,
         };
         screen.summarize(&[step(62), step(262)], &counts).unwrap();
 

@@ -62,6 +62,8 @@ pub(super) struct Service {
     /// Those within [`MEMORY`].
     answers: VecDeque<(Instant, Server)>,
     last_answered: Option<Instant>,
+    /// The first and the last one that failed since measuring began.
+    failed: Option<(Instant, Instant)>,
     /// The last one that failed, or that a server answered which should not.
     last_disturbed: Option<Instant>,
     longest_gap: Duration,
@@ -89,7 +91,11 @@ impl Service {
                     self.disturb(started_at);
                 }
             }
-            Outcome::Refused | Outcome::Reset | Outcome::TimedOut => self.disturb(started_at),
+            Outcome::Refused | Outcome::Reset | Outcome::TimedOut => {
+                let (first, last) = self.failed.unwrap_or((started_at, started_at));
+                self.failed = Some((first.min(started_at), last.max(started_at)));
+                self.disturb(started_at);
+            }
         }
     }
 
@@ -108,6 +114,7 @@ impl Service {
     /// Forgets counts and gaps, except for a gap that lasts.
     pub(super) fn measure_again(&mut self) {
         self.counts = Counts::default();
+        self.failed = None;
         self.longest_gap = Duration::ZERO;
     }
 
@@ -124,6 +131,12 @@ impl Service {
     /// The longest gap that has ended since measuring began.
     pub(super) const fn longest_gap(&self) -> Duration {
         self.longest_gap
+    }
+
+    /// How long after the first request that failed since measuring began the last one started.
+    pub(super) fn failed_for(&self) -> Duration {
+        self.failed
+            .map_or(Duration::ZERO, |(first, last)| last - first)
     }
 
     /// When the last request started that was answered.
@@ -218,6 +231,25 @@ mod tests {
         let seen = seen(&[(0, Answered(One)), (20, Answered(One)), (10, Answered(Two))]);
 
         assert_eq!(seen.longest_gap(), ms(20));
+    }
+
+    #[test]
+    fn requests_fail_from_the_first_to_the_last_that_does() {
+        let start = now();
+        let mut seen = Service::default();
+        let ends = [
+            (0, TimedOut),
+            (20, Answered(One)),
+            (10, Refused),
+            (70, Reset),
+        ];
+        finish(&mut seen, start, &ends);
+        assert_eq!(seen.failed_for(), ms(70));
+
+        seen.measure_again();
+        assert_eq!(seen.failed_for(), ms(0));
+        finish(&mut seen, start, &[(90, Reset)]);
+        assert_eq!(seen.failed_for(), ms(0));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::machines::{self, Machines};
 use super::network;
 use super::plane::Plane;
 use super::prober::{Answer, Prober};
+use super::real_server;
 use super::requester::{Report, Requester};
 use super::sandbox::Users;
 use super::scenario::{self, Node, Server, VIP};
@@ -242,8 +243,9 @@ impl Stage {
                 end.map(|end| Input::Exited { node, end })
             }
             Event::ServerLine(server, Some(text)) => {
-                self.hear(server.name(), text, false)?;
-                None
+                let serves = text == real_server::SERVES;
+                self.hear(server.name(), text, serves)?;
+                serves.then_some(Input::ServerServes(server))
             }
             Event::ServerLine(server, None) => self.machines.server_end(server).map(|end| {
                 let how = end.err().unwrap_or_else(|| String::from("has ended"));

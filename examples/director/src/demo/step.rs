@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::scenario::{ALLOWANCE, CHECK_ALLOWANCE, Node, REQUEST_INTERVAL, Server, millis};
+use super::scenario::{Node, REQUEST_INTERVAL, Server, millis};
 use super::service::Counts;
 
 /// One thing that happens, and what should come of it.
@@ -22,6 +22,8 @@ pub(super) struct Step {
     pub(super) silence: Option<Promise>,
     /// After what time the directors have put a real server in the pool, or out of it.
     pub(super) change: Option<Promise>,
+    /// For how long requests may fail.
+    pub(super) failing: Option<Promise>,
 }
 
 /// What the protocol promises.
@@ -29,6 +31,8 @@ pub(super) struct Step {
 pub(super) struct Promise {
     /// The longest time it takes.
     pub(super) limit: Duration,
+    /// By how much a busy machine may exceed it.
+    pub(super) allowance: Duration,
     pub(super) because: String,
 }
 
@@ -59,52 +63,55 @@ pub(super) struct Measured {
     pub(super) service_gap: Duration,
     /// How long it took until every director had the pool that it should.
     pub(super) changed_after: Duration,
+    /// From the first request that failed to the last one.
+    pub(super) failed_for: Duration,
     /// What became of the requests.
     pub(super) counts: Counts,
     /// How many each real server answered once all was as it should be.
     pub(super) shares: BTreeMap<Server, u64>,
     pub(super) silence: Option<Promise>,
     pub(super) change: Option<Promise>,
+    pub(super) failing: Option<Promise>,
 }
 
 impl Measured {
     /// What took longer than it may.
     pub(super) fn broken_promises(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let mut judge = |what: &str, took, promise: &Option<Promise>, allowed| {
+        let mut judge = |what: &str, took, promise: &Option<Promise>, exactness: Duration| {
             if let Some(promise) = promise
-                && took > promise.limit + allowed
+                && took > promise.limit + promise.allowance + exactness
             {
                 broken.push(format!(
                     "{}: {what} {}, the protocol takes {} and {} more are allowed here",
                     self.short,
                     millis(took),
                     millis(promise.limit),
-                    millis(allowed)
+                    millis(promise.allowance + exactness)
                 ));
             }
         };
-        judge(
-            "nobody answered for",
-            self.address_gap,
-            &self.silence,
-            ALLOWANCE,
-        );
+        let (silence, change) = (&self.silence, &self.change);
+        let exact = Duration::ZERO;
+        judge("nobody answered for", self.address_gap, silence, exact);
         judge(
             "no request was answered for",
             self.service_gap,
-            &self.silence,
-            SERVICE_ALLOWANCE,
+            silence,
+            REQUEST_INTERVAL,
         );
         judge(
             "the pool was changed after",
             self.changed_after,
-            &self.change,
-            CHECK_ALLOWANCE,
+            change,
+            exact,
+        );
+        judge(
+            "requests failed for",
+            self.failed_for,
+            &self.failing,
+            REQUEST_INTERVAL,
         );
         broken
     }
 }
-
-/// A silence of the service is only known to the next request.
-const SERVICE_ALLOWANCE: Duration = ALLOWANCE.saturating_add(REQUEST_INTERVAL);

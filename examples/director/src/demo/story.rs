@@ -37,6 +37,8 @@ pub(super) enum Input {
     },
     /// A director has ended: with success, or how.
     Exited { node: Node, end: Result<(), String> },
+    /// A real server answers from now on.
+    ServerServes(Server),
     /// A real server has ended.
     ServerExited { server: Server, how: String },
     /// The deadline has come.
@@ -57,7 +59,7 @@ pub(super) enum Output {
     /// The client starts no more requests, and tells when all are over.
     CloseClient,
     /// A step is over.
-    Done(Measured),
+    Done(Box<Measured>),
     /// The story is.
     End,
 }
@@ -97,6 +99,8 @@ struct Current {
     /// When the holder's first answer came. (The first of all may answer probes that the kernel
     /// kept until somebody answered its ARP, so their sending tells nothing.)
     arrived_at: Option<Instant>,
+    /// When the real server that it starts began to serve.
+    serves_since: Option<Instant>,
     /// Since when every director has the real servers that it should.
     pool_fits_since: Option<Instant>,
 }
@@ -141,6 +145,13 @@ impl Story {
             Input::Exited { node, end } => {
                 if let Err(why) = self.directors.on_exit(node, end) {
                     self.fail(why);
+                }
+            }
+            Input::ServerServes(server) => {
+                if let (Phase::Step(current), true) =
+                    (&mut self.phase, self.servers.contains(&server))
+                {
+                    current.serves_since = Some(now);
                 }
             }
             Input::ServerExited { server, how } => {
@@ -246,6 +257,7 @@ impl Story {
             held_by: self.seen.holder().map(|holder| holder.node),
             deadline: now + PATIENCE,
             arrived_at: None,
+            serves_since: None,
             pool_fits_since: None,
         });
         self.look_at_pools(now);
@@ -350,9 +362,13 @@ impl Story {
         let (Phase::Step(current), Some(holder)) = (&self.phase, self.seen.holder()) else {
             return;
         };
-        let (since, began_at) = (self.calm_since(current, holder), current.began_at);
-        let span = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at - began_at);
-        let (arrived, changed) = (span(current.arrived_at), span(current.pool_fits_since));
+        let since = self.calm_since(current, holder);
+        let span = |from: Instant, to: Option<Instant>| {
+            to.map_or(Duration::ZERO, |to| to.saturating_duration_since(from))
+        };
+        let arrived = span(current.began_at, current.arrived_at);
+        let can_change_at = current.serves_since.unwrap_or(current.began_at);
+        let changed = span(can_change_at, current.pool_fits_since);
         let Some(step) = self.steps.pop_front() else {
             return;
         };
@@ -365,14 +381,16 @@ impl Story {
             },
             service_gap: self.service.longest_gap(),
             changed_after: changed,
+            failed_for: self.service.failed_for(),
             counts: self.service.counts(),
             shares: self.service.shares(since),
             silence: step.silence,
             change: step.change,
+            failing: step.failing,
         };
         self.failures.extend(measured.broken_promises());
         self.measured.push(measured.clone());
-        self.outputs.push_back(Output::Done(measured));
+        self.outputs.push_back(Output::Done(Box::new(measured)));
         self.begin(now);
     }
 

@@ -1,6 +1,7 @@
 use super::super::requests::Outcome;
 use super::super::scenario;
 use super::super::scenario::{ALLOWANCE, REQUEST_INTERVAL};
+use super::super::step::Promise;
 use super::*;
 use Node::{Alpha, Beta};
 use Role::{Backup, Master};
@@ -147,6 +148,63 @@ fn a_pool_that_is_changed_too_late_fails() {
     assert!(
         broken.starts_with("death of a real server: the pool was changed after 1101 ms"),
         "{broken}"
+    );
+}
+
+#[test]
+fn a_pool_can_change_only_once_the_real_server_serves() {
+    let starts = Step {
+        actions: vec![Action::StartServer(Two)],
+        change: Some(Promise {
+            limit: ms(300),
+            allowance: ms(0),
+            because: String::new(),
+        }),
+        ..quiet_step()
+    };
+    let without = Step {
+        pool: &[One],
+        ..quiet_step()
+    };
+    let mut scene = Scene::new(vec![without, starts]);
+    scene.pool = vec![One];
+    scene.check(Alpha, Two, false);
+    scene.check(Beta, Two, false);
+    scene.begin_calm();
+
+    scene.pass(800);
+    scene.see(Input::ServerServes(Two));
+    scene.pass(250);
+    scene.check(Alpha, Two, true);
+    scene.check(Beta, Two, true);
+    scene.pool = vec![One, Two];
+    scene.answers(Alpha, 2);
+
+    let done = scene.expect_done();
+    assert_eq!(done.changed_after, ms(250));
+    assert_eq!(done.broken_promises(), [""; 0]);
+}
+
+#[test]
+fn requests_that_fail_for_too_long_fail_the_step_though_others_are_answered() {
+    let no_failure = Step {
+        failing: quiet_step().silence,
+        ..idle_step()
+    };
+    let mut scene = Scene::new(vec![quiet_step(), no_failure]);
+    scene.begin_calm();
+
+    scene.fail(Outcome::TimedOut);
+    scene.pass(230);
+    scene.fail(Outcome::TimedOut);
+    scene.answers(Alpha, 2);
+
+    let [failure] = scene.story.failures() else {
+        panic!("{:?}", scene.story.failures());
+    };
+    assert!(
+        failure.starts_with("a step: requests failed for 230 ms, the protocol takes 0 ms"),
+        "{failure}"
     );
 }
 

@@ -1,7 +1,7 @@
 //! A story, and what its tests do with it.
 
 use super::super::super::requests::Outcome;
-use super::super::super::scenario::REQUEST_INTERVAL;
+use super::super::super::scenario::{ALLOWANCE, REQUEST_INTERVAL};
 use super::super::super::step::Promise;
 use super::super::super::{now, scenario};
 use super::super::*;
@@ -180,7 +180,7 @@ impl Scene {
     #[track_caller]
     pub(super) fn expect_done(&mut self) -> Measured {
         match self.story.poll_output() {
-            Some(Output::Done(measured)) => measured,
+            Some(Output::Done(measured)) => *measured,
             other => panic!("{other:?} instead of the end of a step"),
         }
     }
@@ -203,9 +203,11 @@ pub(super) fn quiet_step() -> Step {
         pool: &[One, Two],
         silence: Some(Promise {
             limit: Duration::ZERO,
+            allowance: ALLOWANCE,
             because: String::new(),
         }),
         change: None,
+        failing: None,
     }
 }
 
