@@ -1,11 +1,14 @@
 //! Too many, too long, and nothing left behind.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use ipvs::SchedulerName;
 use tokio::{io::AsyncWriteExt as _, task::JoinSet};
 
-use crate::rig::{Rig, Server, ask, expect, is_refused};
+use crate::{
+    alone::{block_on, is_alone},
+    rig::{Rig, Server, ask, expect, is_refused},
+};
 
 #[tokio::test]
 async fn beyond_the_limit_clients_are_reset_and_others_go_on() {
@@ -47,30 +50,6 @@ async fn one_service_leaves_room_for_others() {
 fn descriptors() -> usize {
     let listed = fs::read_dir("/proc/self/fd");
     listed.expect("there is a /proc").count()
-}
-
-/// Runs a test of this target in a process of its own, unless this is it: those beside which it runs
-/// open and close descriptors too. Tells whether it is.
-fn is_alone(name: &str, command: &str) -> bool {
-    if std::env::var_os("ALONE").is_some() {
-        return true;
-    }
-    let program = std::env::current_exe().expect("it runs");
-    let status = Command::new("sh")
-        .args(["-c", command, "sh"])
-        .arg(program)
-        .args([name, "--exact", "--nocapture"])
-        .env("ALONE", "1")
-        .status();
-    assert!(status.expect("there is a shell").success());
-    false
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(test);
 }
 
 #[test]
