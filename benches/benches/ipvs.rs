@@ -29,7 +29,7 @@ fn plans(criterion: &mut Criterion) {
     let current = table();
     let owned = Ownership::of(&current);
     let mut changed = current.clone();
-    let last = changed.services.values_mut().last();
+    let last = changed.services_mut().last();
     let settings = last.and_then(|service| service.destinations.values_mut().next());
     settings.expect("there is one").weight = weight(7);
     assert_eq!(plan(&current, &changed).len(), 1);

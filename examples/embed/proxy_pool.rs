@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
     loop {
         let now = health.borrow_and_update().clone();
         let mut pool = wanted.clone();
-        for service in pool.services.values_mut() {
+        for service in pool.services_mut() {
             service
                 .destinations
                 .retain(|server, _| now.health(server) != Health::Down);

@@ -61,6 +61,11 @@ where
 #[derive(Debug)]
 pub(crate) enum Command<S> {
     Configure(Vec<Ask<S, Check>>, oneshot::Sender<Result<(), FleetError>>),
+    Amend(
+        Vec<S>,
+        Vec<Ask<S, Check>>,
+        oneshot::Sender<Result<(), FleetError>>,
+    ),
     Foresee(
         Vec<Ask<S, Check>>,
         oneshot::Sender<Result<BTreeMap<S, Standing>, FleetError>>,
@@ -140,6 +145,19 @@ where
                 // Nobody waits for the answer any more: it was given all the same.
                 drop(reply.send(configured));
             }
+            Command::Amend(gone, asked, reply) => {
+                let named = gone.iter().chain(asked.iter().map(|ask| &ask.service));
+                let named: Vec<S> = named.cloned().collect();
+                let amended = self.fleet.amend(gone, asked, now().into_std());
+                if amended.is_ok() {
+                    let events = self.work_off();
+                    self.published
+                        .send_if_modified(|snapshot| self.fleet.update(snapshot, &named));
+                    self.tell(events);
+                }
+                // Nobody waits for the answer any more: it was given all the same.
+                drop(reply.send(amended));
+            }
             Command::Foresee(asked, reply) => drop(reply.send(self.fleet.foresee(asked))),
             Command::Input(input) => self.handle(input),
             Command::Report(reply) => drop(reply.send(self.fleet.reports().collect())),
@@ -214,19 +232,9 @@ where
 
     /// Changes the snapshot in one step for all of the events.
     fn publish(&self, events: &[FleetEvent<S>]) {
-        if events.is_empty() {
-            return;
-        }
-        self.published.send_modify(|snapshot| {
-            snapshot.revision = self.fleet.revision();
-            for event in events {
-                let (FleetEvent::Changed { service, .. } | FleetEvent::Weighed { service, .. }) =
-                    event;
-                if let Some(standing) = self.fleet.standing(service) {
-                    snapshot.standings.insert(service.clone(), standing);
-                }
-            }
-        });
+        let services = events.iter().map(FleetEvent::service);
+        self.published
+            .send_if_modified(|snapshot| self.fleet.update(snapshot, services));
     }
 
     fn tell(&self, events: Vec<FleetEvent<S>>) {

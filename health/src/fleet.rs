@@ -109,12 +109,14 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             FleetInput::Timeout => {}
             FleetInput::Outcome { id, run, result } => self.on_outcome(id, run, result, now),
             FleetInput::Pause(service) => {
+                let id = self.id_by_service.get(&service).copied();
                 self.paused.insert(service);
-                self.settle_pauses(now);
+                id.into_iter().for_each(|id| self.settle_pause(id, now));
             }
             FleetInput::Resume(service) => {
                 self.paused.remove(&service);
-                self.settle_pauses(now);
+                let id = self.id_by_service.get(&service).copied();
+                id.into_iter().for_each(|id| self.settle_pause(id, now));
             }
             FleetInput::ProbeNow(service) => {
                 // One without a timer has its turn already, or is paused.
@@ -158,6 +160,26 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             revision: self.revision,
             standings: standings.collect(),
         }
+    }
+
+    /// Brings a snapshot up to date by what is known of these services; the others are as it says.
+    /// Tells whether it was not.
+    pub fn update<'a>(
+        &self,
+        snapshot: &mut Snapshot<S>,
+        services: impl IntoIterator<Item = &'a S>,
+    ) -> bool
+    where
+        S: 'a,
+    {
+        let before = std::mem::replace(&mut snapshot.revision, self.revision);
+        for service in services {
+            match self.standing(service) {
+                Some(standing) => snapshot.standings.insert(service.clone(), standing),
+                None => snapshot.standings.remove(service),
+            };
+        }
+        before != self.revision
     }
 
     /// What is known of one service; `None` if nobody asks for it.
@@ -230,21 +252,16 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
     }
 
     /// A checker rests while all who ask for it are paused.
-    fn settle_pauses(&mut self, now: Instant) {
-        let differs = |check: &Check<S, P>| {
-            let all_paused = check.services.is_subset(&self.paused);
-            let is_paused = check.checker.poll_timeout().is_none();
-            (all_paused != is_paused).then_some(match all_paused {
-                true => Input::Pause,
-                false => Input::Resume,
-            })
+    fn settle_pause(&mut self, id: CheckId, now: Instant) {
+        let Some(check) = self.checks.get(&id) else {
+            return;
         };
-        let changes = self.checks.iter();
-        let changes: Vec<_> = changes
-            .filter_map(|(id, check)| Some((*id, differs(check)?)))
-            .collect();
-        for (id, input) in changes {
-            self.step(id, input, None, now);
+        let all_paused = check.services.is_subset(&self.paused);
+        let is_paused = check.checker.poll_timeout().is_none();
+        match (all_paused, is_paused) {
+            (true, false) => self.step(id, Input::Pause, None, now),
+            (false, true) => self.step(id, Input::Resume, None, now),
+            (true, true) | (false, false) => {}
         }
     }
 

@@ -93,11 +93,29 @@ impl<S: Ord + Clone + Debug> FleetHandle<S> {
         Ok(())
     }
 
-    /// What would be known right after [`configure`](Self::configure) with these checks; nothing
-    /// changes. Cancel safe.
+    /// Has these checks besides those it has, and those of services that are `gone` no more: see
+    /// [`Fleet::amend`](crate::Fleet::amend). Idempotent. Not cancel safe: a dropped call may have
+    /// changed the fleet or not.
     ///
     /// # Errors
-    /// `configure` would refuse one of them; or the fleet has ended.
+    /// One of them is refused, and nothing has changed; or the fleet has ended.
+    pub async fn amend(
+        &self,
+        gone: impl IntoIterator<Item = S>,
+        asked: impl IntoIterator<Item = Ask<S, Check>>,
+    ) -> Result<(), AskError> {
+        let (reply, answer) = oneshot::channel();
+        let (gone, asked) = (gone.into_iter().collect(), asked.into_iter().collect());
+        self.send(Command::Amend(gone, asked, reply));
+        answer.await.map_err(|_| AskError::Ended)??;
+        Ok(())
+    }
+
+    /// What would be known right after [`configure`](Self::configure) or [`amend`](Self::amend) with
+    /// these checks; nothing changes. Cancel safe.
+    ///
+    /// # Errors
+    /// They would refuse one of them; or the fleet has ended.
     pub async fn foresee(
         &self,
         asked: impl IntoIterator<Item = Ask<S, Check>>,

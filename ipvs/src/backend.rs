@@ -1,10 +1,10 @@
 //! The trait behind which the kernel is, and how it answers.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{Change, EngineName, SchedulerName, Snapshot};
+use crate::{Change, EngineName, SchedulerName, ServiceKey, Snapshot};
 
 /// A table of virtual services: the kernel's, or one in memory ([`fake::Kernel`]).
 ///
@@ -23,6 +23,17 @@ pub trait IpvsBackend: Send + Sync {
     /// It cannot be read, or not to the end; nothing is told rather than a part.
     async fn snapshot(&self) -> Result<Snapshot, IpvsError>;
 
+    /// As [`snapshot`](Self::snapshot), but of these services alone, as far as they are there. By
+    /// default it reads everything. Cancel safe.
+    ///
+    /// # Errors
+    /// As of [`snapshot`](Self::snapshot).
+    async fn snapshot_of(&self, services: &BTreeSet<ServiceKey>) -> Result<Snapshot, IpvsError> {
+        let mut snapshot = self.snapshot().await?;
+        snapshot.services.retain(|it| services.contains(&it.key));
+        Ok(snapshot)
+    }
+
     /// Makes changes in their order, each whatever became of the one before it, and tells of each
     /// what became of it: as many outcomes as changes.
     ///
@@ -38,6 +49,10 @@ pub trait IpvsBackend: Send + Sync {
 impl<T: IpvsBackend + ?Sized> IpvsBackend for Arc<T> {
     async fn snapshot(&self) -> Result<Snapshot, IpvsError> {
         (**self).snapshot().await
+    }
+
+    async fn snapshot_of(&self, services: &BTreeSet<ServiceKey>) -> Result<Snapshot, IpvsError> {
+        (**self).snapshot_of(services).await
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<ChangeOutcome>, IpvsError> {

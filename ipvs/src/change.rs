@@ -1,6 +1,6 @@
 //! Changes of a table.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     DestinationSettings, Endpoint, RuleError, Service, ServiceKey, ServiceSettings, SyncDaemon,
@@ -291,8 +291,10 @@ impl Table {
     }
 
     fn existing(&mut self, service: ServiceKey) -> Result<&mut Service, TableError> {
-        self.services
+        let service = self
+            .services
             .get_mut(&service)
-            .ok_or(TableError::NoSuchService { service })
+            .ok_or(TableError::NoSuchService { service })?;
+        Ok(Arc::make_mut(service))
     }
 }

@@ -54,13 +54,14 @@
 //! back all answers once a list of more than 1,024 rows is not read while another request waits,
 //! drop the kernel's own words about an error, and send one request at a time.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use async_trait::async_trait;
 use tokio::{fs::File, io::BufReader};
 
 use crate::{
-    Change, ChangeOutcome, Connections, IpvsBackend, IpvsError, Refusal, Snapshot, backend::errno,
+    Change, ChangeOutcome, Connections, IpvsBackend, IpvsError, Refusal, ServiceKey, Snapshot,
+    backend::errno,
 };
 
 mod family;
@@ -131,14 +132,14 @@ impl Kernel {
             .map_err(|fault| fault.told(OPERATION))?;
         Ok(Self { worker })
     }
-}
 
-#[async_trait]
-impl IpvsBackend for Kernel {
-    async fn snapshot(&self) -> Result<Snapshot, IpvsError> {
+    /// Reads the services that are wanted. The kernel lists them all at once, and the destinations
+    /// of one at a time.
+    async fn read(&self, wanted: impl Fn(&ServiceKey) -> bool) -> Result<Snapshot, IpvsError> {
         const OPERATION: &str = "read the table";
         let overview = self.worker.call(Link::overview).await;
         let mut snapshot = overview.map_err(|fault| fault.told(OPERATION))?;
+        snapshot.services.retain(|service| wanted(&service.key));
         // In pieces, so that the time for an answer is that for a piece and not for any table.
         for services in snapshot.services.chunks_mut(BATCH) {
             let keys: Vec<_> = services.iter().map(|service| service.key).collect();
@@ -156,6 +157,17 @@ impl IpvsBackend for Kernel {
             tracing::debug!(cause = %row.cause, "{row}");
         }
         Ok(snapshot)
+    }
+}
+
+#[async_trait]
+impl IpvsBackend for Kernel {
+    async fn snapshot(&self) -> Result<Snapshot, IpvsError> {
+        self.read(|_| true).await
+    }
+
+    async fn snapshot_of(&self, services: &BTreeSet<ServiceKey>) -> Result<Snapshot, IpvsError> {
+        self.read(|service| services.contains(service)).await
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<ChangeOutcome>, IpvsError> {

@@ -114,7 +114,9 @@ fn plan_with(
         }
     }
     for (key, service) in &desired.services {
-        if let Some(present) = current.services.get(key) {
+        if let Some(present) = current.services.get(key)
+            && present != service
+        {
             edit(*key, present, service, &mut changes);
         }
     }

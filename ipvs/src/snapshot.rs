@@ -1,6 +1,6 @@
 //! What a kernel reports: its table with everything counted, in its own order.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     DestinationSettings, Endpoint, ServiceKey, ServiceSettings, SyncDaemon, Table, Timeouts,
@@ -67,7 +67,7 @@ impl Snapshot {
             ..Table::default()
         };
         for state in &self.services {
-            let service = table.services.entry(state.key).or_default();
+            let service = Arc::make_mut(table.services.entry(state.key).or_default());
             service.settings = state.settings;
             let destinations = state.destinations.iter();
             service

@@ -350,7 +350,10 @@ pub fn table() -> impl Strategy<Value = Table> {
             .map(|daemon| (daemon.role, daemon))
             .collect();
         Table {
-            services,
+            services: services
+                .into_iter()
+                .map(|(key, it)| (key, it.into()))
+                .collect(),
             timeouts,
             daemons,
         }

@@ -1,6 +1,9 @@
 //! What is, or shall be, set up.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
     DestinationSettings, Endpoint, Forwarding, RuleError, ServiceKey, ServiceSettings, SyncDaemon,
@@ -12,6 +15,9 @@ use crate::{
 /// A value without anything counted, so that two can be compared. [`Table::add_service`] and its
 /// neighbours check what the kernel would; whoever writes into the maps directly calls
 /// [`Table::check`].
+///
+/// Tables share the services that they have in common, so that a clone of a large one is cheap, and
+/// so is the comparison with what became of it.
 ///
 /// ```
 /// use ipvs::{DestinationSettings, Forwarding, ServiceKey, ServiceSettings, Table};
@@ -31,8 +37,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Table {
-    /// The services.
-    pub services: BTreeMap<ServiceKey, Service>,
+    /// The services; [`Self::services_mut`] changes them in this table alone.
+    pub services: BTreeMap<ServiceKey, Arc<Service>>,
     /// The timeouts; `None`: as they are.
     pub timeouts: Option<Timeouts>,
     /// The sync daemons; each belongs to the role it is filed under.
@@ -69,6 +75,20 @@ impl Service {
 }
 
 impl Table {
+    /// The services, each to be changed in this table alone.
+    pub fn services_mut(&mut self) -> impl Iterator<Item = &mut Service> {
+        self.services.values_mut().map(Arc::make_mut)
+    }
+
+    /// The services that are not the same in two tables.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> BTreeSet<ServiceKey> {
+        let services = self.services.iter().chain(&other.services);
+        let differs = |key: &ServiceKey| self.services.get(key) != other.services.get(key);
+        let differing = services.map(|(key, _)| *key).filter(differs);
+        differing.collect()
+    }
+
     /// Adds a service without destinations.
     ///
     /// # Errors
@@ -82,7 +102,7 @@ impl Table {
         match self.services.entry(service) {
             Entry::Occupied(_) => Err(TableError::ServiceExists { service }),
             Entry::Vacant(place) => {
-                place.insert(Service::new(settings));
+                place.insert(Arc::new(Service::new(settings)));
                 Ok(())
             }
         }
@@ -102,7 +122,7 @@ impl Table {
         let Some(owner) = self.services.get_mut(&service) else {
             return Err(TableError::NoSuchService { service });
         };
-        match owner.destinations.entry(destination) {
+        match Arc::make_mut(owner).destinations.entry(destination) {
             Entry::Occupied(_) => Err(TableError::DestinationExists {
                 service,
                 destination,
@@ -246,7 +266,7 @@ mod tests {
             .add_daemon(SyncDaemon::new(SyncRole::Master, "eth0".parse().unwrap()))
             .unwrap();
         let every_port = ServiceKey::tcp("10.1.0.100:0".parse().unwrap());
-        table.services.insert(every_port, Service::default());
+        table.services.insert(every_port, Arc::default());
         assert_eq!(
             table.check().unwrap_err(),
             [

@@ -128,7 +128,7 @@ proptest! {
         b in strategy::table(),
     ) {
         let usable = |table: &Table, key: &ServiceKey| {
-            table.services.get(key).is_some_and(ipvs::Service::is_usable)
+            table.services.get(key).is_some_and(|it| it.is_usable())
         };
         for step in steps(&a, &plan(&a, &b)) {
             for key in a.services.keys().filter(|key| usable(&a, key) && usable(&b, key)) {

@@ -209,7 +209,7 @@ fn a_table_is_saved_as_recorded() {
 #[test]
 fn what_ipvsadm_saved_is_restored_but_for_what_it_loses() {
     let mut expected = table();
-    for service in expected.services.values_mut() {
+    for service in expected.services_mut() {
         for destination in service.destinations.values_mut() {
             destination.thresholds = ipvs::Thresholds::NONE;
         }
@@ -232,10 +232,11 @@ fn what_ipvsadm_could_not_restore_or_leaves_out_is_written_so_that_it_restores_i
     let mut table = parse_table(text).unwrap();
     assert_eq!(save(&table, Dialect::Ipvsadm, &Names::default()), text);
 
-    let mut destinations = table
-        .services
-        .values_mut()
-        .flat_map(|it| it.destinations.values_mut());
-    destinations.next().unwrap().forwarding = Forwarding::Bypass;
+    table
+        .services_mut()
+        .flat_map(|it| it.destinations.values_mut())
+        .next()
+        .unwrap()
+        .forwarding = Forwarding::Bypass;
     assert_eq!(save(&table, Dialect::Ipvsadm, &Names::default()), text);
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 /// A table as ipvsadm can say it: no destination is local or bypassed.
 fn sayable() -> impl Strategy<Value = Table> {
     strategy::table().prop_map(|mut table| {
-        for service in table.services.values_mut() {
+        for service in table.services_mut() {
             let silent = [Forwarding::Local, Forwarding::Bypass];
             service
                 .destinations
@@ -33,7 +33,7 @@ proptest! {
         let restored = parse_table(&save(&table, Dialect::Ipvsadm, &Names::default())).unwrap();
         let mut expected = Table::default();
         expected.services = table.services;
-        for service in expected.services.values_mut() {
+        for service in expected.services_mut() {
             for destination in service.destinations.values_mut() {
                 destination.thresholds = ipvs::Thresholds::NONE;
             }

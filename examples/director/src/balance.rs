@@ -37,7 +37,7 @@ pub use names::{CheckName, MemberName, NotARealServer, RealServerName};
 pub use notice::Notice;
 pub use orders::{Action, Done, NoWeight, Order, OrderedWeight};
 pub use paths::Paths;
-pub use probes::{CannotCheck, Probes};
+pub use probes::{CannotCheck, Probes, Recheck};
 pub use selection::{NoSuchServer, Selection, is_called};
 pub use view::{MemberView, PoolView};
 
@@ -74,8 +74,8 @@ pub enum Output {
 /// After a call take all outputs, in order. A clone shows what would follow.
 #[derive(Debug, Clone)]
 pub struct Balancer {
-    /// In the order of the file.
-    pools: Vec<Pool>,
+    /// In the order of the file. Clones share those that nothing happened to.
+    pools: Vec<Arc<Pool>>,
     pool_by_name: BTreeMap<VirtualServerName, usize>,
     /// For real servers that the file does not name, but the one before it did: it may have been a
     /// mistake, or a reload that is taken back.
@@ -111,8 +111,8 @@ impl Balancer {
 
     /// Balances as this configuration says from now on; `standing` is what is known of a check.
     ///
-    /// A virtual server that is configured as before goes on undisturbed. One that has changed
-    /// keeps what is known of its real servers, by their names. So does what is ordered for them;
+    /// A virtual server that is configured as before goes on undisturbed, and nothing is asked of
+    /// its checks: [`on_check`](Self::on_check) tells of those. One that has changed keeps what is known of its real servers, by their names. So does what is ordered for them;
     /// for one that is not named any more it is kept for the configuration after this one.
     pub fn configure(
         &mut self,
@@ -121,7 +121,8 @@ impl Balancer {
     ) {
         self.lvs = config.lvs.clone();
         let before = std::mem::take(&mut self.pools);
-        let mut orders: BTreeMap<_, _> = before.iter().flat_map(Pool::orders).collect();
+        let orders = before.iter().flat_map(|pool| pool.orders());
+        let mut orders: BTreeMap<_, _> = orders.collect();
         let mut kept = std::mem::take(&mut self.kept_orders);
         let before = before.into_iter();
         let mut before: BTreeMap<_, _> = before
@@ -129,14 +130,21 @@ impl Balancer {
             .collect();
         for virtual_server in &config.virtual_servers {
             let earlier = before.remove(&virtual_server.name);
-            let mut pool = Pool::new(Arc::clone(virtual_server), earlier.as_ref(), |server| {
+            if let Some(same) = earlier.as_ref().filter(|it| it.config() == virtual_server) {
+                for (server, _) in same.orders() {
+                    orders.remove(&server);
+                }
+                self.pools.push(Arc::clone(same));
+                continue;
+            }
+            let mut pool = Pool::new(Arc::clone(virtual_server), earlier.as_deref(), |server| {
                 let ordered = orders.remove(server).or_else(|| kept.remove(server));
                 ordered.unwrap_or_default()
             });
             pool.take(&standing);
             self.outputs
                 .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
-            self.pools.push(pool);
+            self.pools.push(Arc::new(pool));
         }
         for pool in before.into_values() {
             self.outputs.extend(pool.stop().map(Output::Notice));
@@ -168,7 +176,8 @@ impl Balancer {
     pub fn orders(&self) -> impl Iterator<Item = (MemberName, Order)> {
         let kept = self.kept_orders.iter();
         let kept = kept.map(|(server, order)| (server.clone(), *order));
-        self.pools.iter().flat_map(Pool::orders).chain(kept)
+        let pools = self.pools.iter();
+        pools.flat_map(|pool| pool.orders()).chain(kept)
     }
 
     /// A check has another standing.
@@ -177,6 +186,7 @@ impl Balancer {
         let Some(pool) = number.and_then(|number| self.pools.get_mut(*number)) else {
             return;
         };
+        let pool = Arc::make_mut(pool);
         let before = pool.places();
         pool.set(check, standing);
         self.outputs
@@ -194,6 +204,7 @@ impl Balancer {
         let mut all = Vec::new();
         let mut changed = false;
         for pool in &mut self.pools {
+            let pool = Arc::make_mut(pool);
             let before = pool.places();
             let checks_rest = self.suspension.suspends(pool.config());
             let done: Vec<_> = pool.act(which, action, checks_rest).collect();
@@ -264,14 +275,13 @@ impl Balancer {
     }
 
     fn settle_suspension(&mut self) {
-        let pools = self.pools.iter();
-        let servers = pools.map(|pool| (pool.config(), pool.checks().collect()));
-        self.outputs.extend(self.suspension.settle(servers));
+        let pools = self.pools.iter().map(AsRef::as_ref);
+        self.outputs.extend(self.suspension.settle(pools));
     }
 
     /// The program stops: what `omega` asks to be told. Nothing follows.
     pub fn stop(self) -> impl Iterator<Item = Notice> {
-        self.pools.into_iter().flat_map(Pool::stop)
+        self.pools.into_iter().flat_map(|pool| pool.stop())
     }
 
     /// What to do next, in order; `None` when that was all.
@@ -292,9 +302,9 @@ impl Balancer {
     #[must_use]
     pub fn table(&self) -> Table {
         let mut table = Table::default();
-        for pool in &self.pools {
-            pool.add_to(&mut table);
-        }
+        let services = self.pools.iter().flat_map(|pool| pool.services());
+        let services = services.map(|(key, service)| (*key, Arc::clone(service)));
+        table.services = services.collect();
         self.paths.add_to(&mut table);
         if self.timeouts_are_ours {
             table.timeouts = Some(self.lvs.timeouts.applied_to(self.timeouts));

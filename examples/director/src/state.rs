@@ -9,10 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use health::Standing;
 use ipvs::Ownership;
 
-use crate::{
-    balance::{CheckName, MemberName, Order},
-    conf::model::VirtualServer,
-};
+use crate::balance::{CheckName, MemberName, Order};
 
 mod document;
 pub mod file;
@@ -114,24 +111,6 @@ impl State {
         let known = self.checks.get(check)?;
         (known.fingerprint == fingerprint).then_some(known.standing)
     }
-}
-
-/// The names of all checks of a virtual server, and what they are.
-fn checks_of(
-    virtual_server: &VirtualServer,
-) -> impl Iterator<Item = (CheckName, &crate::conf::model::Check)> {
-    let real_servers = virtual_server.real_servers.iter();
-    real_servers.flat_map(|server| {
-        let checks = server.checks.iter().enumerate();
-        checks.map(|(number, check)| {
-            let name = CheckName {
-                virtual_server: virtual_server.name.clone(),
-                real_server: crate::balance::RealServerName::of(server),
-                number,
-            };
-            (name, check)
-        })
-    })
 }
 
 #[cfg(test)]

@@ -64,60 +64,112 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         now: Instant,
     ) -> Result<(), FleetError> {
         let asked = validated(asked)?;
+        let before = self.id_by_service.keys();
+        let gone = before.filter(|service| !asked.contains_key(*service));
+        let gone = gone.cloned().collect();
+        self.follow(gone, asked, now);
+        self.paused
+            .retain(|service| self.id_by_service.contains_key(service));
+        Ok(())
+    }
+
+    /// Has these wishes besides those that it has, and those of services that are `gone` no more
+    /// unless they are among these. Idempotent. Wishes that are not named go on undisturbed, and cost
+    /// nothing; of others see [`configure`](Self::configure).
+    ///
+    /// # Errors
+    /// One of them is refused: then nothing has changed.
+    pub fn amend(
+        &mut self,
+        gone: impl IntoIterator<Item = S>,
+        asked: impl IntoIterator<Item = Ask<S, P>>,
+        now: Instant,
+    ) -> Result<(), FleetError> {
+        let asked = validated(asked)?;
+        let gone = gone.into_iter();
+        let gone = gone
+            .filter(|service| !asked.contains_key(service))
+            .collect();
+        self.follow(gone, asked, now);
+        Ok(())
+    }
+
+    /// New checkers are there before those go whose knowledge they take over.
+    fn follow(&mut self, gone: BTreeSet<S>, asked: BTreeMap<S, Ask<S, P>>, now: Instant) {
         let known = Known::of(asked.values(), CheckId(self.next_id));
-        let before = self.snapshot();
-        let mut services: BTreeMap<CheckId, BTreeSet<S>> = BTreeMap::new();
-        let mut id_by_service = BTreeMap::new();
+        let mut touched = BTreeSet::new();
+        let mut moved = Vec::new();
         for (service, ask) in asked {
             let Some(id) = self.find_or_add(ask, &known, now) else {
                 continue;
             };
-            services.entry(id).or_default().insert(service.clone());
-            id_by_service.insert(service, id);
-        }
-        self.id_by_service = id_by_service;
-        let all: Vec<CheckId> = self.checks.keys().copied().collect();
-        for id in all {
-            match (services.remove(&id), self.checks.get_mut(&id)) {
-                (Some(services), Some(check)) => check.services = services,
-                _ => self.remove(id),
+            let left = self.id_by_service.get(&service).copied();
+            if left != Some(id) {
+                touched.extend(left.into_iter().chain([id]));
+                moved.push((service, left, id));
             }
         }
-        self.paused
-            .retain(|service| self.id_by_service.contains_key(service));
-        self.settle_pauses(now);
-        let after = self.snapshot();
-        if before.standings != after.standings {
-            self.revision += 1;
+        for (service, left, id) in moved {
+            let from = self.standing(&service);
+            if let Some(check) = left.and_then(|left| self.checks.get_mut(&left)) {
+                check.services.remove(&service);
+            }
+            if let Some(check) = self.checks.get_mut(&id) {
+                check.services.insert(service.clone());
+            }
+            self.id_by_service.insert(service.clone(), id);
+            self.note_move(service, from);
         }
-        for (service, to) in after.standings {
-            let Some(from) = before.standings.get(&service) else {
+        for service in gone {
+            self.paused.remove(&service);
+            let Some(id) = self.id_by_service.remove(&service) else {
                 continue;
             };
-            if from.health != to.health {
-                let because = self.failure_of(&service);
-                self.outputs.push_back(FleetOutput::Changed {
-                    service: service.clone(),
-                    from: from.health,
-                    to: to.health,
-                    because,
-                });
+            self.revision += 1;
+            if let Some(check) = self.checks.get_mut(&id) {
+                check.services.remove(&service);
             }
-            if from.weight != to.weight {
-                let weight = to.weight;
-                self.outputs
-                    .push_back(FleetOutput::Weighed { service, weight });
+            touched.insert(id);
+        }
+        for id in touched {
+            match self.checks.get(&id) {
+                Some(check) if check.services.is_empty() => self.remove(id),
+                _ => self.settle_pause(id, now),
             }
         }
         self.start_ready(now);
-        Ok(())
     }
 
-    /// What would be known of each of these wishes right after [`configure`](Self::configure) with
-    /// them. Nothing changes.
+    /// Tells a service that moved from one checker to another what is different now.
+    fn note_move(&mut self, service: S, from: Option<Standing>) {
+        let to = self.standing(&service);
+        if from != to {
+            self.revision += 1;
+        }
+        let (Some(from), Some(to)) = (from, to) else {
+            return;
+        };
+        if from.health != to.health {
+            let because = self.failure_of(&service);
+            self.outputs.push_back(FleetOutput::Changed {
+                service: service.clone(),
+                from: from.health,
+                to: to.health,
+                because,
+            });
+        }
+        if from.weight != to.weight {
+            let weight = to.weight;
+            self.outputs
+                .push_back(FleetOutput::Weighed { service, weight });
+        }
+    }
+
+    /// What would be known of each of these wishes right after [`configure`](Self::configure) or
+    /// [`amend`](Self::amend) with them. Nothing changes.
     ///
     /// # Errors
-    /// `configure` would refuse one of them.
+    /// They would refuse one of them.
     pub fn foresee(
         &self,
         asked: impl IntoIterator<Item = Ask<S, P>>,

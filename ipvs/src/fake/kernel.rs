@@ -1,7 +1,7 @@
 //! A fake kernel as a backend, with a journal and failures on request.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io, mem,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -226,7 +226,11 @@ impl Kernel {
 #[async_trait]
 impl IpvsBackend for Kernel {
     async fn snapshot(&self) -> Result<Snapshot, IpvsError> {
-        self.lock().dump()
+        self.lock().dump(|_| true)
+    }
+
+    async fn snapshot_of(&self, services: &BTreeSet<ServiceKey>) -> Result<Snapshot, IpvsError> {
+        self.lock().dump(|service| services.contains(service))
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<ChangeOutcome>, IpvsError> {
@@ -282,9 +286,9 @@ impl Shared {
         due.map(|place| self.faults.remove(place))
     }
 
-    /// Reads everything as the kernel tells it: page by page, with nothing that keeps the rows of
-    /// two pages together.
-    fn dump(&mut self) -> Result<Snapshot, IpvsError> {
+    /// Reads services as the kernel tells them: page by page, with nothing that keeps the rows of two
+    /// pages together.
+    fn dump(&mut self, wanted: impl Fn(&ServiceKey) -> bool) -> Result<Snapshot, IpvsError> {
         let mut rows_left = None;
         for fault in mem::take(&mut self.faults) {
             match fault {
@@ -312,6 +316,7 @@ impl Shared {
             };
             rows.take(Kernel::PAGE).map(row).collect()
         })?;
+        snapshot.services.retain(|service| wanted(&service.key));
         for service in &mut snapshot.services {
             let key = service.key;
             service.destinations = self.pages(&mut rows_left, |plane, told| {

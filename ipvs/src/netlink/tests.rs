@@ -62,6 +62,21 @@ async fn lists_of_thousands_are_read_whole() {
 }
 
 #[tokio::test]
+async fn of_some_services_alone_the_destinations_are_asked_for() {
+    let kernel = ByteKernel::new();
+    add_all(&kernel, (0..100).map(add));
+    add_all(&kernel, (0..100).map(|it| destination(it, it)));
+    let backend = kernel.connect().await.unwrap();
+    let mut expected = kernel.table.running();
+    expected.services.retain(|it| it.key == service(7));
+    kernel.lock().datagrams.clear();
+    let asked = [service(7), service(100)].into();
+    assert_eq!(backend.snapshot_of(&asked).await.unwrap(), expected);
+    let overview = 3;
+    assert_eq!(kernel.lock().datagrams.len(), overview + 1);
+}
+
+#[tokio::test]
 async fn the_socket_is_closed_when_the_last_handle_is_gone() {
     let kernel = ByteKernel::new();
     let backend = kernel.connect().await.unwrap();

@@ -1,12 +1,9 @@
 //! What is and what shall be, compared.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use super::{Asked, Claim, Reconciler};
-use crate::{Change, ServiceKey, Subject, Table, plan, plan_owned};
+use crate::{Change, Service, ServiceKey, Subject, Table, plan, plan_owned};
 
 impl Reconciler {
     /// What is to be changed now. Of what is no longer different no refusal is remembered.
@@ -64,11 +61,12 @@ impl Reconciler {
                 continue;
             };
             let services = &mut target.to_mut().services;
-            let kept = services.entry(*service).or_insert_with(|| crate::Service {
-                settings: present.settings,
-                destinations: BTreeMap::new(),
-            });
-            kept.destinations.insert(*destination, *settings);
+            let kept = services
+                .entry(*service)
+                .or_insert_with(|| Arc::new(Service::new(present.settings)));
+            Arc::make_mut(kept)
+                .destinations
+                .insert(*destination, *settings);
         }
         target
     }

@@ -35,6 +35,9 @@ impl Reconciler {
         };
         self.ways.retain(|key, _| !is_in(table, key));
         for (key, service) in self.desired.iter().flat_map(|before| &before.services) {
+            if table.services.get(key) == Some(service) {
+                continue;
+            }
             let ours = service.destinations.keys().map(|it| (*key, *it));
             let out = ours.filter(|destination| !is_in(table, destination));
             self.ways
@@ -93,6 +96,9 @@ impl Reconciler {
         };
         for (key, service) in known.services.iter().filter(|(key, _)| is_ours(key)) {
             let desired = desired.services.get(key);
+            if desired == Some(service) {
+                continue;
+            }
             for (destination, settings) in &service.destinations {
                 let name = (*key, *destination);
                 let way = self.ways.get(&name).unwrap_or(&self.removal);

@@ -70,7 +70,7 @@ fn parsed(text: &str) -> Table {
 /// What of a table ipvsadm saves.
 fn without_what_ipvsadm_loses(mut table: Table) -> Table {
     (table.timeouts, table.daemons) = Default::default();
-    let services = table.services.values_mut();
+    let services = table.services_mut();
     for settings in services.flat_map(|it| it.destinations.values_mut()) {
         settings.thresholds = DestinationSettings::new(settings.forwarding).thresholds;
         if settings.forwarding == Forwarding::Local {

@@ -23,7 +23,7 @@ fn random(runner: &mut TestRunner) -> Table {
         .expect("a table")
         .current();
     table.daemons.clear();
-    for service in table.services.values_mut() {
+    for service in table.services_mut() {
         if service.settings.scheduler.as_str() == "twos" {
             service.settings.scheduler = SchedulerName::new("rr").expect("a name");
         }

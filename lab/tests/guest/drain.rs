@@ -103,7 +103,7 @@ fn ask_all(sessions: &mut [Session; 4], flows: &[Flow; 4]) -> [[Answer; 4]; 2] {
 fn take_out(director: &Node) -> [(ServiceKey, DrainEnd); 2] {
     let whole = parse_table(TABLE).expect("a table");
     let mut rest = whole.clone();
-    for service in rest.services.values_mut() {
+    for service in rest.services_mut() {
         service.destinations.remove(&endpoint(LEAVING));
     }
     let mut policy = DrainPolicy::default();

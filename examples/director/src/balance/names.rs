@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::conf::model::{RealServer, VirtualServerName};
+use crate::conf::model::{Check, RealServer, VirtualServer, VirtualServerName};
 
 /// One check of one real server of one virtual server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,24 @@ pub struct CheckName {
     pub real_server: RealServerName,
     /// Which of its checks, from 0.
     pub number: usize,
+}
+
+impl CheckName {
+    /// The names of all checks of a virtual server, and what they are.
+    pub(crate) fn all_of(server: &VirtualServer) -> impl Iterator<Item = (Self, &Check)> {
+        let real_servers = server.real_servers.iter();
+        real_servers.flat_map(|real_server| {
+            let checks = real_server.checks.iter().enumerate();
+            checks.map(|(number, check)| {
+                let name = Self {
+                    virtual_server: server.name.clone(),
+                    real_server: RealServerName::of(real_server),
+                    number,
+                };
+                (name, check)
+            })
+        })
+    }
 }
 
 /// One real server of one virtual server.

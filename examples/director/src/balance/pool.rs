@@ -1,12 +1,12 @@
 //! One virtual server: which of its real servers are used.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use health::{
     AskedWeight, Decision, Health, Place, PoolConfig, QuorumChange, Server, Standing,
     all_must_pass, dynamic_weight,
 };
-use ipvs::{Table, Weight};
+use ipvs::{Service, ServiceKey, Table, Weight};
 
 use super::{
     Action, CheckName, Done, MemberName, MemberView, Notice, Order, PoolView, RealServerName,
@@ -22,6 +22,8 @@ pub(super) struct Pool {
     members: Vec<Member>,
     quorums: Quorums,
     decision: Option<Decision>,
+    /// Its part of the table, as it was decided last.
+    services: BTreeMap<ServiceKey, Arc<Service>>,
 }
 
 /// A real server.
@@ -68,10 +70,11 @@ impl Pool {
             members,
             quorums,
             decision: None,
+            services: BTreeMap::new(),
         }
     }
 
-    pub(super) fn config(&self) -> &VirtualServer {
+    pub(super) fn config(&self) -> &Arc<VirtualServer> {
         &self.config
     }
 
@@ -189,12 +192,15 @@ impl Pool {
             }
         }
         notices.extend(decision.quorum.map(|change| self.quorum_notice(change)));
-        self.decision = Some(decision);
+        if self.decision.as_ref() != Some(&decision) {
+            self.decision = Some(decision);
+            self.services = self.decided();
+        }
         notices.into_iter()
     }
 
     /// What `omega` asks to be told when the virtual server goes.
-    pub(super) fn stop(self) -> impl Iterator<Item = Notice> {
+    pub(super) fn stop(&self) -> impl Iterator<Item = Notice> + use<> {
         let mut notices = Vec::new();
         if self.config.omega {
             for (member, server) in self.members.iter().zip(&self.config.real_servers) {
@@ -250,8 +256,13 @@ impl Pool {
         }
     }
 
-    /// Adds its services to a table, each with those who are used.
-    pub(super) fn add_to(&self, table: &mut Table) {
+    /// Its services, each with those who are used.
+    pub(super) const fn services(&self) -> &BTreeMap<ServiceKey, Arc<Service>> {
+        &self.services
+    }
+
+    fn decided(&self) -> BTreeMap<ServiceKey, Arc<Service>> {
+        let mut table = Table::default();
         let servers = self.config.real_servers.iter();
         let destinations = servers.map(|server| &server.destination);
         let sorry = self
@@ -272,6 +283,7 @@ impl Pool {
                 }
             }
         }
+        table.services
     }
 
     fn name_of(&self, member: &Member) -> MemberName {

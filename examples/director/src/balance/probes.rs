@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -13,9 +13,9 @@ use health::{
 };
 use ipvs::Endpoint;
 
-use super::{CheckName, Paths, RealServerName};
+use super::{CheckName, Paths};
 use crate::{
-    conf::model::{self, CheckKind, Config, Origin, TlsClient},
+    conf::model::{self, CheckKind, Config, Origin, TlsClient, VirtualServer, VirtualServerName},
     log::chain,
     script::run::Runner,
 };
@@ -38,14 +38,42 @@ const UDP_PAYLOAD: &[u8; 32] = b"keepalived check - keepalived ch";
 /// of the same target are one.
 pub struct Probes {
     runner: Arc<dyn Runner>,
-    probes: BTreeMap<Key, Arc<dyn HealthProbe>>,
+    /// For as long as a fleet has them.
+    probes: BTreeMap<Key, Weak<dyn HealthProbe>>,
+    /// Whose checks a fleet has.
+    virtual_servers: Vec<Arc<VirtualServer>>,
+    surroundings: Surroundings,
+}
+
+/// What checks depend on besides their virtual server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Surroundings {
+    paths: Paths,
     /// Who says `SSL_GET` that it is.
     tls: Option<TlsClient>,
 }
 
-/// What a probe is made of: with the end of its time where silence is success, and whether all its
-/// failures are told.
-type Key = (CheckKind, Option<Duration>, bool);
+/// What a probe is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    kind: CheckKind,
+    /// The end of its time where silence is success.
+    silence: Option<Duration>,
+    /// Whether all its failures are told.
+    logs_all: bool,
+    /// Where it matters.
+    tls: Option<TlsClient>,
+}
+
+/// How the checks of a configuration differ from those that a fleet has.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it is these two")]
+pub struct Recheck {
+    /// Checks that are not asked for any more, unless they are asked for anew.
+    pub gone: Vec<CheckName>,
+    /// Checks that are new or may be others.
+    pub asks: Vec<Ask<CheckName, Check>>,
+}
 
 /// Why a check cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,81 +106,81 @@ impl Probes {
         Self {
             runner,
             probes: BTreeMap::new(),
-            tls: None,
+            virtual_servers: Vec::new(),
+            surroundings: Surroundings::default(),
         }
     }
 
-    /// All checks of a configuration, and the probes that carry them out: these take the place of
-    /// the ones before once a fleet has the checks. A check that was asked for before has the same
-    /// probe again, so that a fleet goes on with it.
+    /// What a fleet has to be told for a configuration; [`follow`](Self::follow) once it was. A check
+    /// that was asked for before has the same probe again, so that a fleet goes on with it.
     ///
     /// # Errors
     /// The first check that cannot be carried out.
-    pub fn asks(&self, config: &Config) -> Result<(Vec<Ask<CheckName, Check>>, Self), CannotCheck> {
-        let mut next = Self {
-            runner: Arc::clone(&self.runner),
-            probes: BTreeMap::new(),
-            tls: config.tls.clone(),
-        };
-        let paths = Paths::of(config);
-        let same_client = self.tls == next.tls;
+    pub fn recheck(&mut self, config: &Config) -> Result<Recheck, CannotCheck> {
+        let surroundings = Surroundings::of(config);
+        let is_same = surroundings == self.surroundings;
+        let before = by_name(&self.virtual_servers);
+        let after = by_name(&config.virtual_servers);
+        let stays = |name| is_same && before.get(name) == after.get(name);
+        let gone = before.iter().filter(|(name, _)| !stays(name));
+        let gone = gone.flat_map(|(_, servers)| servers);
+        let gone = gone.flat_map(|server| CheckName::all_of(server));
+        let gone = gone.map(|(check, _)| check).collect();
+        let new = after.iter().filter(|(name, _)| !stays(name));
+        let new: Vec<_> = new.flat_map(|(_, servers)| servers).copied().collect();
         let mut asks = Vec::new();
-        for virtual_server in &config.virtual_servers {
-            for server in &virtual_server.real_servers {
-                let real_server = RealServerName::of(server);
-                for (number, check) in server.checks.iter().enumerate() {
-                    let known = same_client.then_some(&self.probes);
-                    let probe = next
-                        .probe(check, &paths, known)
-                        .map_err(|reason| CannotCheck {
-                            kind: check.kind.keyword(),
-                            real_server: real_server.to_string(),
-                            virtual_server: virtual_server.name.to_string(),
-                            reason,
-                        })?;
-                    let target = target(&check.kind, server.destination.address);
-                    asks.push(Ask {
-                        service: CheckName {
-                            virtual_server: virtual_server.name.clone(),
-                            real_server,
-                            number,
-                        },
-                        probe: Check::new(probe, target),
-                        config: check.config.clone(),
-                        start_delay: start_delay(&check.kind),
-                        warm_up: check.warm_up,
-                        known: None,
-                    });
-                }
-            }
+        for (service, check) in new.into_iter().flat_map(|server| CheckName::all_of(server)) {
+            let probe = self.probe(check, &surroundings);
+            let probe = probe.map_err(|reason| CannotCheck {
+                kind: check.kind.keyword(),
+                real_server: service.real_server.to_string(),
+                virtual_server: service.virtual_server.to_string(),
+                reason,
+            })?;
+            let target = target(&check.kind, service.real_server.address);
+            asks.push(Ask {
+                service,
+                probe: Check::new(probe, target),
+                config: check.config.clone(),
+                start_delay: start_delay(&check.kind),
+                warm_up: check.warm_up,
+                known: None,
+            });
         }
-        Ok((asks, next))
+        Ok(Recheck { gone, asks })
     }
 
-    /// The probe of a check: one of these, one that is `known` already, or a new one.
+    /// A fleet has the checks of this configuration, and no others.
+    pub fn follow(&mut self, config: &Config) {
+        self.virtual_servers.clone_from(&config.virtual_servers);
+        self.surroundings = Surroundings::of(config);
+        self.probes.retain(|_, probe| probe.strong_count() > 0);
+    }
+
+    /// The probe of a check: the one that equal checks have, or a new one.
     fn probe(
         &mut self,
         check: &model::Check,
-        paths: &Paths,
-        known: Option<&BTreeMap<Key, Arc<dyn HealthProbe>>>,
+        surroundings: &Surroundings,
     ) -> Result<Arc<dyn HealthProbe>, String> {
         let silence = matches!(&check.kind, CheckKind::Udp(udp) if udp.reply.is_none());
-        let timeout = silence.then_some(check.config.timeout);
-        let mark = check.kind.path().and_then(|path| paths.mark(&path));
+        let mark = check.kind.path();
+        let mark = mark.and_then(|path| surroundings.paths.mark(&path));
         let kind = match mark {
             Some(mark) => check.kind.clone().marked(mark),
             None => check.kind.clone(),
         };
-        let key = (kind, timeout, check.log_all_failures);
-        if let Some(probe) = self.probes.get(&key) {
-            return Ok(Arc::clone(probe));
-        }
-        if let Some(probe) = known.and_then(|known| known.get(&key)) {
-            let probe = Arc::clone(probe);
-            self.probes.insert(key, Arc::clone(&probe));
+        let speaks_tls = matches!(&kind, CheckKind::Http(http) if http.tls.is_some());
+        let key = Key {
+            kind,
+            silence: silence.then_some(check.config.timeout),
+            logs_all: check.log_all_failures,
+            tls: surroundings.tls.clone().filter(|_| speaks_tls),
+        };
+        if let Some(probe) = self.probes.get(&key).and_then(Weak::upgrade) {
             return Ok(probe);
         }
-        let probe = self.make(&key.0, check.config.timeout)?;
+        let probe = self.make(&key, check.config.timeout)?;
         let probe = match check.log_all_failures {
             true => Arc::new(Logged {
                 kind: check.kind.keyword(),
@@ -160,12 +188,12 @@ impl Probes {
             }),
             false => probe,
         };
-        self.probes.insert(key, Arc::clone(&probe));
+        self.probes.insert(key, Arc::downgrade(&probe));
         Ok(probe)
     }
 
-    fn make(&self, kind: &CheckKind, timeout: Duration) -> Result<Arc<dyn HealthProbe>, String> {
-        let probe: Arc<dyn HealthProbe> = match kind {
+    fn make(&self, key: &Key, timeout: Duration) -> Result<Arc<dyn HealthProbe>, String> {
+        let probe: Arc<dyn HealthProbe> = match &key.kind {
             CheckKind::Tcp(tcp) => Arc::new(TcpProbe::new(connect(tcp))),
             CheckKind::Ping { from, .. } => Arc::new(PingProbe::new(coming(from))),
             CheckKind::Smtp {
@@ -196,12 +224,32 @@ impl Probes {
             }
             CheckKind::Misc(misc) => Arc::new(MiscProbe::new(misc, Arc::clone(&self.runner))),
             CheckKind::Http(http) => {
-                let probe = http_probe(http, self.tls.as_ref());
+                let probe = http_probe(http, key.tls.as_ref());
                 Arc::new(probe.map_err(|error| chain(&*error))?)
             }
         };
         Ok(probe)
     }
+}
+
+impl Surroundings {
+    fn of(config: &Config) -> Self {
+        Self {
+            paths: Paths::of(config),
+            tls: config.tls.clone(),
+        }
+    }
+}
+
+/// Of most names there is one.
+fn by_name(
+    servers: &[Arc<VirtualServer>],
+) -> BTreeMap<VirtualServerName, Vec<&Arc<VirtualServer>>> {
+    let mut by_name = BTreeMap::<_, Vec<_>>::new();
+    for server in servers {
+        by_name.entry(server.name.clone()).or_default().push(server);
+    }
+    by_name
 }
 
 fn udp_probe(udp: &model::UdpCheck, timeout: Duration) -> UdpProbe {

@@ -7,7 +7,7 @@ use std::{
 
 use ipvs::ServiceKey;
 
-use super::{CheckName, Output};
+use super::{CheckName, Output, pool::Pool};
 use crate::conf::model::{VirtualServer, VirtualServerName};
 
 /// Which checks rest.
@@ -24,13 +24,10 @@ impl Suspension {
         self.held = held;
     }
 
-    /// What follows for these checks, which are all there are, each with its virtual server.
-    pub(super) fn settle<'a>(
-        &mut self,
-        servers: impl Iterator<Item = (&'a VirtualServer, Vec<CheckName>)>,
-    ) -> Vec<Output> {
-        let suspended = servers.filter(|(server, _)| self.suspends(server));
-        let resting: BTreeSet<_> = suspended.flat_map(|(_, checks)| checks).collect();
+    /// What follows for these virtual servers, which are all there are.
+    pub(super) fn settle<'a>(&mut self, pools: impl Iterator<Item = &'a Pool>) -> Vec<Output> {
+        let suspended = pools.filter(|pool| self.suspends(pool.config()));
+        let resting: BTreeSet<_> = suspended.flat_map(Pool::checks).collect();
         let resume = by_server(self.resting.difference(&resting));
         let suspend = by_server(resting.difference(&self.resting));
         self.resting = resting;

@@ -100,7 +100,8 @@ impl Connections {
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "it is these")]
 pub struct Tables<'a> {
-    /// What the kernel has.
+    /// What the kernel has, at least of the services that are not the same in `before` and `after`
+    /// and of those that are `owned`. The others are taken to be right, or being put right already.
     pub running: &'a Snapshot,
     /// What it shall have as long as nothing is reloaded. What differs from that is being changed
     /// already, and is no part of the plan.
@@ -117,20 +118,30 @@ impl Kernel {
     /// What brings the kernel from one table to the other.
     #[must_use]
     pub fn new(tables: &Tables<'_>) -> Self {
-        let current = tables.running.table();
         let mut owned = tables.owned.clone();
-        owned.extend(tables.before);
-        let pending = ipvs::plan_owned(&current, tables.before, &owned);
-        let mut changes = ipvs::plan_owned(&current, tables.after, &owned);
+        let mut touched = tables.before.differing(tables.after);
+        touched.extend(&owned.services);
+        let part = |mut table: Table| {
+            table.services.retain(|key, _| touched.contains(key));
+            table
+        };
+        let current = part(tables.running.table());
+        let (before, after) = (part(tables.before.clone()), part(tables.after.clone()));
+        owned.extend(&before);
+        let pending = ipvs::plan_owned(&current, &before, &owned);
+        let mut changes = ipvs::plan_owned(&current, &after, &owned);
         if !pending.is_empty() {
             changes.retain(|change| !pending.contains(change));
         }
-        let kept = tables.after.services.iter().filter_map(|(key, service)| {
-            let running = current.services.get(key)?;
-            Some((service, running))
-        });
         let (mut services_kept, mut destinations_kept) = (0, 0);
-        for (service, running) in kept {
+        for (key, service) in &tables.after.services {
+            let running = match touched.contains(key) {
+                true => current.services.get(key),
+                false => Some(service),
+            };
+            let Some(running) = running else {
+                continue;
+            };
             services_kept += usize::from(service == running);
             let same = service.destinations.iter();
             let same =
@@ -141,10 +152,11 @@ impl Kernel {
         let changes = changes.iter().map(|change| {
             let service = change.service();
             let running = service.and_then(|key| current.services.get(&key));
+            let wanted = service.and_then(|key| after.services.get(&key));
             let view = View {
                 change,
-                running,
-                wanted: service.and_then(|key| tables.after.services.get(&key)),
+                running: running.map(AsRef::as_ref),
+                wanted: wanted.map(AsRef::as_ref),
                 counts: &counts,
                 grace: tables.grace,
             };

@@ -234,7 +234,7 @@ async fn what_is_being_changed_already_and_what_strangers_have_is_no_part_of_it(
 fn table() -> impl proptest::strategy::Strategy<Value = ipvs::Table> {
     use proptest::strategy::Strategy as _;
     ipvs::strategy::table().prop_map(|mut table| {
-        for service in table.services.values_mut() {
+        for service in table.services_mut() {
             let destinations = &mut service.destinations;
             destinations.retain(|_, settings| {
                 use ipvs::Forwarding;

@@ -73,7 +73,7 @@ async fn of_start(options: &Options, settings: &Settings) -> Result<Plan, Reload
         true => {
             let means = Means::of(options.backend).await?;
             let probes = Probes::new(Arc::new(CurrentRunner::new(settings)));
-            Some(plan_start(&*means.backend, &probes, config).await?)
+            Some(plan_start(&*means.backend, probes, config).await?)
         }
     };
     Ok(Plan::new(None, config, kernel))

@@ -8,7 +8,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::checks_of;
 use crate::{
     balance::CheckName,
     conf::model::{Check, CheckKind, TlsClient, VirtualServer},
@@ -37,7 +36,7 @@ pub fn fingerprints(
     virtual_servers: &[Arc<VirtualServer>],
     client: Option<&TlsClient>,
 ) -> BTreeMap<CheckName, Fingerprint> {
-    let checks = virtual_servers.iter().flat_map(|it| checks_of(it));
+    let checks = virtual_servers.iter().flat_map(|it| CheckName::all_of(it));
     checks
         .map(|(name, check)| (name, Fingerprint::of(check, client)))
         .collect()

@@ -9,7 +9,7 @@ use crate::rig::Rig;
 /// A table as ipvsadm can say it, of schedulers that the kernel has.
 fn sayable() -> impl Strategy<Value = Table> {
     strategy::table().prop_map(|mut table| {
-        for service in table.services.values_mut() {
+        for service in table.services_mut() {
             let silent = [Forwarding::Local, Forwarding::Bypass];
             service
                 .destinations

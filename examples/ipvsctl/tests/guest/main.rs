@@ -177,13 +177,14 @@ fn what_one_saves_the_other_restores() {
             table().services
         })
     };
-    let whole = parse_table(FIXTURE).unwrap().services;
+    let whole = parse_table(FIXTURE).unwrap();
     let mut lossy = whole.clone();
-    for service in lossy.values_mut() {
+    for service in lossy.services_mut() {
         for destination in service.destinations.values_mut() {
             destination.thresholds = ipvs::Thresholds::NONE;
         }
     }
+    let (whole, lossy) = (whole.services, lossy.services);
     assert_eq!(restored((IPVSADM, &["-Sn"]), IPVSCTL), lossy);
     assert_eq!(restored((IPVSCTL, &["-Sn"]), IPVSADM), lossy);
     assert_eq!(restored((IPVSCTL, &["-Sn", "--complete"]), IPVSADM), whole);

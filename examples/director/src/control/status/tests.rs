@@ -51,7 +51,7 @@ impl Rig {
             table: TableStatus::default(),
             now: crate::script::clock::now(),
         };
-        let (asks, _) = Probes::new(runner).asks(&config).unwrap();
+        let asks = Probes::new(runner).recheck(&config).unwrap().asks;
         rig.fleet.configure(asks, rig.now).unwrap();
         rig.balancer
             .configure(&config, |check| rig.fleet.standing(check));

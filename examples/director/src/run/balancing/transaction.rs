@@ -12,7 +12,7 @@ use super::{
     LAST_CONNECTIONS, Probes, State, Task, leaving,
 };
 use crate::{
-    balance::{Paths, Translation},
+    balance::{Paths, Recheck, Translation},
     log::chain,
     plan::{Kernel, Tables},
     state::fingerprints,
@@ -23,8 +23,7 @@ const FOLLOWING: Duration = Duration::from_secs(10);
 
 /// A configuration on its way: nothing of it is in force yet.
 struct Next {
-    probes: Probes,
-    asks: Vec<Ask<CheckName, Check>>,
+    recheck: Recheck,
     table: Table,
 }
 
@@ -89,16 +88,17 @@ impl Balancing {
 
 impl Task {
     /// What would become of the kernel's table; nothing changes.
-    pub(super) async fn plan(&self, config: &Config) -> Result<Kernel, BalanceError> {
+    pub(super) async fn plan(&mut self, config: &Config) -> Result<Kernel, BalanceError> {
         let next = self.foresee(config).await?;
         self.plan_to(&next.table).await
     }
 
     async fn plan_to(&self, after: &Table) -> Result<Kernel, BalanceError> {
-        let running = self.backend.snapshot().await?;
+        let before = self.balancer.table();
+        let running = self.backend.snapshot_of(&before.differing(after)).await?;
         Ok(Kernel::new(&Tables {
             running: &running,
-            before: &self.balancer.table(),
+            before: &before,
             after,
             owned: &Ownership::default(),
             grace: LAST_CONNECTIONS,
@@ -160,15 +160,19 @@ impl Task {
         self.preparation.go_back(before.prepared).await;
     }
 
-    async fn foresee(&self, config: &Config) -> Result<Next, BalanceError> {
-        let (mut asks, probes) = self.probes.asks(config)?;
-        self.recall(&mut asks, config);
-        let foreseen = self.fleet.foresee(asks.iter().cloned()).await?;
+    async fn foresee(&mut self, config: &Config) -> Result<Next, BalanceError> {
+        let mut recheck = self.probes.recheck(config)?;
+        self.recall(&mut recheck.asks, config);
+        let foreseen = self.fleet.foresee(recheck.asks.iter().cloned()).await?;
+        let known = self.fleet.snapshot();
+        let known = known.borrow();
         let mut balancer = self.balancer.clone();
-        balancer.configure(config, |check| foreseen.get(check).copied());
+        balancer.configure(config, |check| {
+            let standing = foreseen.get(check).or_else(|| known.standings.get(check));
+            standing.copied()
+        });
         Ok(Next {
-            probes,
-            asks,
+            recheck,
             table: balancer.table(),
         })
     }
@@ -187,8 +191,9 @@ impl Task {
 
     async fn commit(&mut self, next: Next, config: &Config) -> Result<(), BalanceError> {
         self.track_files.init(&config.track_files).await;
-        self.fleet.configure(next.asks).await?;
-        self.probes = next.probes;
+        let Recheck { gone, asks } = next.recheck;
+        self.fleet.amend(gone, asks).await?;
+        self.probes.follow(config);
         let known = self.fleet.snapshot();
         let known = known.borrow();
         self.balancer
@@ -229,11 +234,11 @@ impl Task {
 /// The table cannot be read, or the configuration cannot be carried out.
 pub(in crate::run) async fn plan_start(
     backend: &dyn IpvsBackend,
-    probes: &Probes,
+    mut probes: Probes,
     config: &Config,
 ) -> Result<Kernel, BalanceError> {
     let running = backend.snapshot().await?;
-    let (asks, _) = probes.asks(config)?;
+    let asks = probes.recheck(config)?.asks;
     let foreseen: BTreeMap<CheckName, Standing> = Fleet::new(CONCURRENCY, 0)
         .foresee(asks)
         .map_err(health::AskError::from)?;

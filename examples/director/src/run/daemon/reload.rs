@@ -41,8 +41,14 @@ impl Daemon {
     /// # Errors
     /// The settings contradict themselves, cannot be carried out, or would take everything away;
     /// all goes on as it was.
-    pub(in crate::run) async fn reload(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
+    pub(in crate::run) async fn reload(
+        &mut self,
+        mut settings: Settings,
+    ) -> Result<Plan, ReloadError> {
         self.may_follow(&settings)?;
+        if let Some(config) = &self.config {
+            settings.config.share(config);
+        }
         let checks = settings.checks.clone();
         let plan = self.apply(settings).await?;
         self.checks
@@ -78,7 +84,7 @@ impl Daemon {
             None if config.balances() => {
                 let means = Means::of(self.wiring.backend).await?;
                 let probes = Probes::new(Arc::clone(&self.runner) as _);
-                Some(plan_start(&*means.backend, &probes, config).await?)
+                Some(plan_start(&*means.backend, probes, config).await?)
             }
             None => None,
         };
