@@ -27,7 +27,7 @@ impl fmt::Display for Tracked {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "a condition holds, does not hold, or is not known"
+    reason = "a condition holds or does not, is a number, or is not known"
 )]
 pub enum TrackerState {
     /// Not known yet.
@@ -37,12 +37,17 @@ pub enum TrackerState {
     Up,
     /// The condition does not hold.
     Down,
+    /// It is a number, as of a file: multiplied with the weight it moves the priority, at most by
+    /// 253, and below −253 the router cannot take part. Where the tracker is required, that is so
+    /// with any number but 0.
+    Number(i32),
 }
 
 /// How much a tracker weighs.
 ///
 /// keepalived's meaning: a positive weight is *added while the condition holds*, a negative one is
 /// *subtracted while it does not*; with weight 0 a router cannot take part while it does not hold.
+/// A [number](TrackerState::Number) is multiplied with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Weight(i16);
 
@@ -50,17 +55,18 @@ impl Weight {
     /// 0: not weighed, but required.
     pub const REQUIRED: Self = Self(0);
 
-    /// Makes a weight of −253 to 253.
+    /// Makes a weight of −254 to 254. More than 253 is of use with a number only: of the other sign,
+    /// each but 0 keeps the router from taking part.
     ///
     /// # Errors
     /// The number is out of that range.
     pub const fn new(value: i16) -> Result<Self, OutOfRange> {
         match value {
-            -253..=253 => Ok(Self(value)),
+            -254..=254 => Ok(Self(value)),
             _ => Err(OutOfRange {
                 what: "weight (without its sign)",
                 value: value.unsigned_abs() as u32,
-                expected: "-253 to 253",
+                expected: "-254 to 254",
             }),
         }
     }
@@ -105,26 +111,52 @@ impl Tracker {
         }
     }
 
-    fn effective(&self, state: TrackerState) -> TrackerState {
+    /// The state in the sense of this tracker.
+    const fn effective(&self, state: TrackerState) -> TrackerState {
+        let state = match (state, self.weight) {
+            (TrackerState::Number(0), Weight::REQUIRED) => TrackerState::Up,
+            (TrackerState::Number(_), Weight::REQUIRED) => TrackerState::Down,
+            (state, _) => state,
+        };
         match (state, self.reverse) {
             (TrackerState::Up, true) => TrackerState::Down,
             (TrackerState::Down, true) => TrackerState::Up,
+            (TrackerState::Number(number), true) => TrackerState::Number(number.saturating_neg()),
             (state, _) => state,
         }
     }
 
-    const fn contribution(&self, state: TrackerState) -> i16 {
-        match (state, self.weight.0) {
+    fn contribution(&self, state: TrackerState) -> i16 {
+        match (self.effective(state), self.weight.0) {
             (TrackerState::Up, weight @ 1..) | (TrackerState::Down, weight @ ..=-1) => weight,
+            (TrackerState::Number(number), weight) => product(number, weight),
             _ => 0,
         }
     }
+
+    fn is_fault(&self, state: TrackerState) -> bool {
+        match self.effective(state) {
+            TrackerState::Up | TrackerState::Unknown => false,
+            TrackerState::Down => self.weight == Weight::REQUIRED,
+            TrackerState::Number(number) => product(number, self.weight.0) == FAULT,
+        }
+    }
+}
+
+/// What a number comes to when it is below −253.
+const FAULT: i16 = -254;
+
+/// A number times a weight, from [`FAULT`] to 253.
+fn product(number: i32, weight: i16) -> i16 {
+    let product = i64::from(number) * i64::from(weight);
+    i16::try_from(product.clamp(FAULT.into(), 253)).unwrap_or(FAULT)
 }
 
 /// The trackers of one router and what follows from their states.
 #[derive(Debug, Clone)]
 pub(crate) struct Tracking {
     base: Priority,
+    /// With their states as they were told.
     trackers: Vec<(Tracker, TrackerState)>,
 }
 
@@ -144,7 +176,7 @@ impl Tracking {
     pub(crate) fn set(&mut self, tracked: &Tracked, state: TrackerState) {
         for (tracker, known) in &mut self.trackers {
             if tracker.tracked == *tracked {
-                *known = tracker.effective(state);
+                *known = state;
             }
         }
     }
@@ -154,11 +186,11 @@ impl Tracking {
         let states: BTreeMap<_, _> = old
             .trackers
             .iter()
-            .map(|(tracker, state)| (&tracker.tracked, tracker.effective(*state)))
+            .map(|(tracker, state)| (&tracker.tracked, *state))
             .collect();
         for (tracker, known) in &mut self.trackers {
             if let Some(state) = states.get(&tracker.tracked) {
-                *known = tracker.effective(*state);
+                *known = *state;
             }
         }
     }
@@ -179,24 +211,19 @@ impl Tracking {
         Priority::from_wire(u8::try_from(total.clamp(lowest, highest)).unwrap_or(1))
     }
 
-    /// The required trackers that are down.
+    /// The trackers that keep the router from taking part.
     pub(crate) fn faults(&self) -> impl Iterator<Item = &Tracked> {
-        self.required()
-            .filter(|(_, state)| *state == TrackerState::Down)
-            .map(|(tracked, _)| tracked)
+        self.trackers
+            .iter()
+            .filter(|(tracker, state)| tracker.is_fault(*state))
+            .map(|(tracker, _)| &tracker.tracked)
     }
 
     /// Whether a required tracker has given no result yet.
     pub(crate) fn undecided(&self) -> bool {
-        self.required()
-            .any(|(_, state)| state == TrackerState::Unknown)
-    }
-
-    fn required(&self) -> impl Iterator<Item = (&Tracked, TrackerState)> {
-        self.trackers
-            .iter()
-            .filter(|(tracker, _)| tracker.weight == Weight::REQUIRED)
-            .map(|(tracker, state)| (&tracker.tracked, *state))
+        self.trackers.iter().any(|(tracker, state)| {
+            tracker.weight == Weight::REQUIRED && *state == TrackerState::Unknown
+        })
     }
 }
 
@@ -265,5 +292,39 @@ mod tests {
         assert_eq!(reversed.priority().as_u8(), 100);
         reversed.set(&condition("a"), TrackerState::Down);
         assert_eq!(reversed.priority().as_u8(), 120);
+    }
+
+    #[test]
+    fn row_2_1_7_a_number_is_multiplied_and_a_fault_below_minus_253() {
+        let told = |weight: i16, reverse: bool, number: i32| {
+            let mut tracker = Tracker::weighted(condition("a"), Weight::new(weight).unwrap());
+            tracker.reverse = reverse;
+            let mut tracking = Tracking::new(Priority::DEFAULT, &[tracker]);
+            tracking.set(&condition("a"), TrackerState::Number(number));
+            let is_fault = tracking.faults().next().is_some();
+            (tracking.priority().as_u8(), is_fault)
+        };
+        assert_eq!(told(3, false, 7), (121, false));
+        assert_eq!(told(3, false, -7), (79, false));
+        assert_eq!(told(3, true, 7), (79, false));
+        assert_eq!(told(1, false, -253), (1, false));
+        assert_eq!(told(1, false, -254), (1, true));
+        assert_eq!(told(254, false, 1), (254, false));
+        assert_eq!(told(254, false, -1), (1, true));
+        assert_eq!(told(254, true, i32::MIN), (254, false));
+        // Required.
+        assert_eq!(told(0, false, 0), (100, false));
+        assert_eq!(told(0, false, 7), (100, true));
+        assert_eq!(told(0, true, 0), (100, true));
+        assert_eq!(told(0, true, 7), (100, false));
+    }
+
+    #[test]
+    fn another_weight_takes_over_the_number() {
+        let mut old = tracking(100, &[("a", 0)]);
+        old.set(&condition("a"), TrackerState::Number(7));
+        let mut new = tracking(100, &[("a", 2)]);
+        new.adopt(&old);
+        assert_eq!(new.priority().as_u8(), 114);
     }
 }

@@ -9,7 +9,7 @@
 //! | `means` | what it is carried out with: the kernel, or memory |
 //! | `preparation` | what the machine is set to for it |
 //! | `full_nat` | FULLNAT in step with the table |
-//! | `track_files` | files that are written before they are read |
+//! | `track_files` | files with numbers: written at the start, and followed |
 //! | `keeping` | what is known, kept for the next start |
 //! | `look` | what is known of everything at one moment, for who asks |
 //! | `planning` | what a reload, or a start, would change |

@@ -19,9 +19,9 @@ use super::{
     source::Span,
     suggest::did_you_mean,
     sync_group::{GroupDraft, vrrp_sync_group},
-    track::Tracks,
+    track::{Track, Tracks},
     track_file::TrackFiles,
-    trackers::check_scripts,
+    trackers::check_names,
     tree::{Item, Tree},
     virtual_server::{Around, Group, Seen, virtual_server, virtual_server_group},
 };
@@ -78,18 +78,14 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
         &servers,
         lvs.log_all_failures,
     );
-    track_files.report_unused(context, &servers);
-
-    let tracked = |tracks: &Tracks| -> Vec<String> {
-        tracks
-            .scripts
-            .iter()
-            .map(|track| track.name.clone())
-            .collect()
+    let tracked = |list: fn(&Tracks) -> &Vec<Track>| -> BTreeSet<String> {
+        let of_instances = drafts.iter().map(|draft| &draft.tracks);
+        let of_groups = groups.iter().map(|draft| &draft.tracks);
+        let entries = of_instances.chain(of_groups).flat_map(list);
+        entries.map(|track| track.name.clone()).collect()
     };
-    let of_instances = drafts.iter().flat_map(|draft| tracked(&draft.tracks));
-    let of_groups = groups.iter().flat_map(|draft| tracked(&draft.tracks));
-    let of_all: BTreeSet<String> = of_instances.chain(of_groups).collect();
+    track_files.report_unused(context, &servers, &tracked(|tracks| &tracks.files));
+    let of_all = tracked(|tracks| &tracks.scripts);
     if of_all
         .iter()
         .all(|name| script_names.contains(name.as_str()))
@@ -102,17 +98,18 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
         .collect();
     let group_of = members(context, &drafts, &groups);
     for group in &groups {
-        check_scripts(context, &group.tracks, &script_names);
+        check_names(context, &group.tracks, &script_names, &track_files);
     }
     let instance_names: Vec<_> = drafts.iter().map(|draft| draft.name.clone()).collect();
     let instances: Vec<VrrpInstance> = drafts
         .into_iter()
         .filter_map(|draft| {
-            check_scripts(context, &draft.tracks, &script_names);
+            check_names(context, &draft.tracks, &script_names, &track_files);
             let group = group_of.get(&*draft.name);
             let around = Surroundings {
                 defaults: &defaults,
                 scripts: &script_of,
+                files: &track_files,
                 group: group.and_then(|&index| groups.get(index)),
             };
             complete(context, draft, around)

@@ -49,6 +49,8 @@ pub(super) struct Draft {
     pub(super) notify: Notify,
     /// Whether something was wrong that makes further checks of the instance pointless.
     pub(super) broken: bool,
+    /// Whether every line of the block was understood, so that what is not there was left out.
+    pub(super) is_whole: bool,
 }
 
 impl Draft {
@@ -79,6 +81,7 @@ impl Draft {
             tracks: Tracks::default(),
             tunables: Tunables::default(),
             notify: Notify::default(),
+            is_whole: true,
             broken: false,
         }
     }
@@ -92,6 +95,7 @@ impl Draft {
 /// Reads a `vrrp_instance`.
 pub(super) fn vrrp_instance(context: &mut Context<'_>, block: Item<'_>) -> Option<Draft> {
     let name = context.name(block)?;
+    let errors_before = context.diagnostics.errors();
     let mut draft = Draft::new(name.text, block);
     for (keyword, item) in context.keywords(&VRRP_INSTANCE, block.items()) {
         draft.places.set(keyword, item.span());
@@ -103,6 +107,7 @@ pub(super) fn vrrp_instance(context: &mut Context<'_>, block: Item<'_>) -> Optio
             setting(context, &mut draft, keyword, item);
         }
     }
+    draft.is_whole = context.diagnostics.errors() == errors_before;
     Some(draft)
 }
 

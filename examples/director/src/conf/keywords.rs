@@ -421,6 +421,7 @@ pub(super) static VRRP_INSTANCE: Block = Block {
         // Trackers.
         repeatable(block("track_script", &TRACK_SCRIPT)),
         repeatable(block("track_interface", &TRACK_INTERFACE)),
+        repeatable(block("track_file", &TRACK_FILE_LIST)),
         line("dont_track_primary"),
         // Notification.
         line("notify_master"),
@@ -441,7 +442,6 @@ pub(super) static VRRP_INSTANCE: Block = Block {
         later("use_vmac_addr"),
         later("vmac_xmit_base"),
         later("use_ipvlan"),
-        later_block("track_file", &TRACK_FILE_LIST),
         later_block("track_process", &TRACK_PROCESS_LIST),
         refused_block("track_bfd", &TRACK_BFD_LIST, BFD),
         later("track_src_ip"),
@@ -523,7 +523,7 @@ pub(super) static TRACK_INTERFACE: Block = Block {
     content: Content::Entries("an interface"),
 };
 
-static TRACK_FILE_LIST: Block = Block {
+pub(super) static TRACK_FILE_LIST: Block = Block {
     name: "track_file",
     content: Content::Entries("the name of a track_file"),
 };
@@ -554,6 +554,7 @@ pub(super) static VRRP_SYNC_GROUP: Block = Block {
         block("group", &GROUP),
         repeatable(block("track_script", &TRACK_SCRIPT)),
         repeatable(block("track_interface", &TRACK_INTERFACE)),
+        repeatable(block("track_file", &TRACK_FILE_LIST)),
         line("notify_master"),
         line("notify_backup"),
         line("notify_fault"),
@@ -561,7 +562,6 @@ pub(super) static VRRP_SYNC_GROUP: Block = Block {
         line("notify"),
         line("sync_group_tracking_weight"),
         old_name("global_tracking", "sync_group_tracking_weight"),
-        later_block("track_file", &TRACK_FILE_LIST),
         later_block("track_process", &TRACK_PROCESS_LIST),
         refused_block("track_bfd", &TRACK_BFD_LIST, BFD),
         later("notify_priority_changes"),

@@ -30,7 +30,7 @@ pub struct Config {
     pub sync_groups: Vec<SyncGroup>,
     /// The scripts that instances and groups track.
     pub scripts: Vec<VrrpScript>,
-    /// The files that checks read.
+    /// The files that checks and instances read.
     pub track_files: Vec<TrackFile>,
     /// The virtual servers, in the order of the file. Who goes by them shares them: there may be
     /// thousands.
@@ -163,8 +163,8 @@ pub struct TrackFile {
     pub name: Arc<str>,
     /// The file; an absolute path.
     pub path: String,
-    /// What its number is multiplied with for checks that give no weight of their own; with 0 any
-    /// number but 0 is a failure. Default: 1.
+    /// What its number is multiplied with for checks and instances that give no weight of their own;
+    /// with 0 any number but 0 is a failure. Default: 1.
     pub weight: i32,
     /// Turns the sense of the number round.
     pub reverse: bool,
@@ -172,6 +172,23 @@ pub struct TrackFile {
     pub init: Option<InitFile>,
     /// Where its settings stand in the file.
     pub places: Places,
+}
+
+impl TrackFile {
+    /// What it is called among the conditions that instances track.
+    #[must_use]
+    pub fn condition(&self) -> Arc<str> {
+        format!("track_file {}", self.name).into()
+    }
+
+    /// The weight for instances that give none of their own: a larger one has no other effect.
+    #[must_use]
+    pub fn vrrp_weight(&self) -> Weight {
+        let weight = self.weight.clamp(-254, 254);
+        let weight = i16::try_from(weight).ok();
+        let weight = weight.and_then(|weight| Weight::new(weight).ok());
+        weight.unwrap_or_default()
+    }
 }
 
 /// `init_file`.

@@ -14,6 +14,7 @@ use super::{
     instance::Draft,
     model::{VrrpInstance, VrrpScript},
     sync_group::GroupDraft,
+    track_file::TrackFiles,
     trackers::trackers,
 };
 
@@ -22,6 +23,7 @@ use super::{
 pub(super) struct Surroundings<'c> {
     pub(super) defaults: &'c Defaults,
     pub(super) scripts: &'c BTreeMap<&'c str, &'c VrrpScript>,
+    pub(super) files: &'c TrackFiles,
     /// The group that the instance is in.
     pub(super) group: Option<&'c GroupDraft>,
 }
@@ -40,9 +42,11 @@ pub(super) fn complete(
     check_families(context, &draft, family);
     check_duplicates(context, &draft);
     let transport = transport(context, &draft, around.defaults, family);
+    // Where a line is not understood it may be the priority: what follows from that of an owner
+    // would mislead.
     let priority = draft.priority.unwrap_or(match draft.state {
-        StartAs::Master => Priority::OWNER,
-        StartAs::Backup => Priority::DEFAULT,
+        StartAs::Master if draft.is_whole => Priority::OWNER,
+        StartAs::Master | StartAs::Backup => Priority::DEFAULT,
     });
     let trackers = trackers(context, &draft, around, priority);
     let preempt = preempt(context, &draft, priority, &trackers);

@@ -1,26 +1,27 @@
-//! `track_script` and `track_interface`.
+//! `track_script`, `track_interface` and `track_file`.
 
 use vrrp::Weight;
 
 use super::{
     context::{Args, Context},
     diagnostic::{Code, Diagnostic},
-    keywords::{TRACK_INTERFACE, TRACK_SCRIPT},
+    keywords::{TRACK_FILE_LIST, TRACK_INTERFACE, TRACK_SCRIPT},
     model::Places,
     script::reverse_word,
     source::Span,
     tree::Item,
-    values::{interface, weight},
+    values::{file_weight, interface, weight},
 };
 
-/// What an instance or a group tracks, before the scripts are known.
+/// What an instance or a group tracks, before the scripts and files are known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tracks {
     pub(super) scripts: Vec<Track>,
     pub(super) interfaces: Vec<Track>,
+    pub(super) files: Vec<Track>,
 }
 
-/// An entry of `track_script` or `track_interface`.
+/// An entry of one of the lists.
 #[derive(Debug, Clone)]
 pub(super) struct Track {
     pub(super) name: String,
@@ -29,7 +30,7 @@ pub(super) struct Track {
     pub(super) span: Span,
 }
 
-/// Takes over a `track_script` or `track_interface` block; `false` if the keyword is neither.
+/// Takes over one of the blocks; `false` if the keyword is none of them.
 pub(super) fn track(
     context: &mut Context<'_>,
     tracks: &mut Tracks,
@@ -40,6 +41,7 @@ pub(super) fn track(
     let list = match keyword {
         "track_script" => &mut tracks.scripts,
         "track_interface" => &mut tracks.interfaces,
+        "track_file" => &mut tracks.files,
         _ => return false,
     };
     for entry in block.items() {
@@ -66,7 +68,8 @@ pub(super) fn track(
 
 fn entry_of(context: &mut Context<'_>, keyword: &str, entry: Item<'_>) -> Option<Track> {
     let of_interfaces = keyword == TRACK_INTERFACE.name;
-    debug_assert!(of_interfaces || keyword == TRACK_SCRIPT.name);
+    let of_files = keyword == TRACK_FILE_LIST.name;
+    debug_assert!(of_interfaces || of_files || keyword == TRACK_SCRIPT.name);
     let mut args = Args::of_entry(entry);
     let name = args.required(context, "a name")?;
     let mut track = Track {
@@ -86,7 +89,8 @@ fn entry_of(context: &mut Context<'_>, keyword: &str, entry: Item<'_>) -> Option
         match word.text {
             "weight" => {
                 let number = args.required(context, "a weight")?;
-                track.weight = Some(context.parsed(number, weight)?);
+                let parse = if of_files { file_weight } else { weight };
+                track.weight = Some(context.parsed(number, parse)?);
             }
             _ if track.weight.is_some() => {
                 track.reverse = Some(context.parsed(word, reverse_word)?);

@@ -8,6 +8,7 @@ use super::{
     keywords::TRACK_FILE,
     model::{InitFile, Places, TrackFile},
     script::reverse_word,
+    source::Span,
     suggest::did_you_mean,
     tree::{Item, Word},
     values::{absolute_path, whole},
@@ -31,23 +32,38 @@ impl TrackFiles {
 
     /// The file of that name, if it is good; one that there is not is reported.
     pub(super) fn find(&self, context: &mut Context<'_>, name: Word<'_>) -> Option<&TrackFile> {
-        if !self.names.contains(name.text) {
-            let message = format!("there is no `track_file {}`", name.text);
-            let diagnostic = Diagnostic::new(Code::UnknownFile, name.span, message);
-            let names = self.names.iter().map(|name| &**name);
-            context.report(match did_you_mean(name.text, names) {
-                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                None => diagnostic.help(format!(
-                    "define `track_file {} {{ ... }}`; keepalived goes on without the check",
-                    name.text
-                )),
-            });
-        }
-        self.good.iter().find(|file| *file.name == *name.text)
+        self.check(context, name.text, name.span);
+        self.named(name.text)
     }
 
-    /// Reports files that no check reads.
-    pub(super) fn report_unused(&self, context: &mut Context<'_>, virtual_servers: &[Item<'_>]) {
+    /// The file of that name, if it is good.
+    pub(super) fn named(&self, name: &str) -> Option<&TrackFile> {
+        self.good.iter().find(|file| *file.name == *name)
+    }
+
+    /// Reports a file that there is not.
+    pub(super) fn check(&self, context: &mut Context<'_>, name: &str, span: Span) {
+        if self.names.contains(name) {
+            return;
+        }
+        let message = format!("there is no `track_file {name}`");
+        let diagnostic = Diagnostic::new(Code::UnknownFile, span, message);
+        let names = self.names.iter().map(|name| &**name);
+        context.report(match did_you_mean(name, names) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help(format!(
+                "define `track_file {name} {{ ... }}`; keepalived goes on without the check"
+            )),
+        });
+    }
+
+    /// Reports files that no check reads, and that are not among those that are tracked.
+    pub(super) fn report_unused(
+        &self,
+        context: &mut Context<'_>,
+        virtual_servers: &[Item<'_>],
+        tracked: &BTreeSet<String>,
+    ) {
         // By what is written, so that a file is not unused for a mistake in its virtual server.
         let named: BTreeSet<&str> = virtual_servers
             .iter()
@@ -58,11 +74,13 @@ impl TrackFiles {
             .filter(|line| line.keyword().text == "track_file")
             .filter_map(|line| line.args().next().map(|word| word.text))
             .collect();
-        for file in self.good.iter().filter(|file| !named.contains(&*file.name)) {
+        let is_used =
+            |file: &&TrackFile| named.contains(&*file.name) || tracked.contains(&*file.name);
+        for file in self.good.iter().filter(|file| !is_used(file)) {
             let message = format!("nothing reads `track_file {}`", file.name);
             context.report(
                 Diagnostic::new(Code::Unused, file.places.block(), message)
-                    .help("name it in a `FILE_CHECK`, or remove it"),
+                    .help("name it in a `FILE_CHECK` or in a list of `track_file`, or remove it"),
             );
         }
     }

@@ -1,6 +1,6 @@
 //! What an instance tracks, its group's trackers included, and with which weights.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use vrrp::{Priority, Tracked, Tracker, Weight};
 
@@ -8,10 +8,10 @@ use super::{
     context::Context,
     diagnostic::{Code, Diagnostic},
     instance::Draft,
-    model::VrrpScript,
     router::Surroundings,
     suggest::did_you_mean,
     track::{Track, Tracks},
+    track_file::TrackFiles,
 };
 
 /// The trackers of the instance and of its group, with the weights that count.
@@ -28,10 +28,10 @@ pub(super) fn trackers(
         Some(group) if !group.keeps_weights => Some("the sync group has no weights of members"),
         Some(_) | None => None,
     };
-    let mut trackers = resolve(context, &draft.tracks, around.scripts, owner.or(member));
+    let mut trackers = resolve(context, &draft.tracks, around, owner.or(member));
     drop_own_interface(context, draft, &mut trackers);
     if let Some(group) = around.group {
-        for tracker in resolve(context, &group.tracks, around.scripts, owner) {
+        for tracker in resolve(context, &group.tracks, around, owner) {
             if trackers.iter().all(|own| own.tracked != tracker.tracked) {
                 trackers.push(tracker);
             }
@@ -72,15 +72,15 @@ fn drop_own_interface(context: &mut Context<'_>, draft: &Draft, trackers: &mut V
 }
 
 /// The trackers that count. Where weights are `dropped`, which is reported with the reason, an
-/// interface is required instead and a script not tracked at all (keepalived).
+/// interface is required instead, and a script or a file not tracked at all (keepalived).
 fn resolve(
     context: &mut Context<'_>,
     tracks: &Tracks,
-    scripts: &BTreeMap<&str, &VrrpScript>,
+    around: Surroundings<'_>,
     dropped: Option<&str>,
 ) -> Vec<Tracker> {
     let mut trackers = Vec::new();
-    for (track, mut tracker) in all(tracks, scripts) {
+    for (track, mut tracker) in all(tracks, around) {
         match dropped {
             Some(why) if tracker.weight != Weight::REQUIRED => {
                 let is_interface = matches!(tracker.tracked, Tracked::Interface(_));
@@ -99,7 +99,7 @@ fn report_dropped(context: &mut Context<'_>, track: &Track, why: &str, is_interf
         ("the interface is required", "remove the weight")
     } else {
         (
-            "the script is not tracked",
+            "it is not tracked",
             "track it without weight, or in the sync group",
         )
     };
@@ -110,8 +110,16 @@ fn report_dropped(context: &mut Context<'_>, track: &Track, why: &str, is_interf
     context.report(Diagnostic::new(Code::DroppedWeight, track.span, message).help(help));
 }
 
-/// Reports the entries of `track_script` whose script does not exist.
-pub(super) fn check_scripts(context: &mut Context<'_>, tracks: &Tracks, names: &BTreeSet<&str>) {
+/// Reports the entries whose script or file does not exist.
+pub(super) fn check_names(
+    context: &mut Context<'_>,
+    tracks: &Tracks,
+    names: &BTreeSet<&str>,
+    files: &TrackFiles,
+) {
+    for track in &tracks.files {
+        files.check(context, &track.name, track.span);
+    }
     for track in &tracks.scripts {
         if !names.contains(track.name.as_str()) {
             report_unknown_script(context, track, names);
@@ -119,10 +127,10 @@ pub(super) fn check_scripts(context: &mut Context<'_>, tracks: &Tracks, names: &
     }
 }
 
-/// The entries whose script exists, with their own weights or those of the script.
+/// The entries whose script or file exists, with their own weights or those of that.
 fn all<'c>(
     tracks: &'c Tracks,
-    scripts: &'c BTreeMap<&'c str, &'c VrrpScript>,
+    around: Surroundings<'c>,
 ) -> impl Iterator<Item = (&'c Track, Tracker)> {
     let tracker = |track: &Track, tracked, weight, reverse| {
         let mut tracker = Tracker::weighted(tracked, track.weight.unwrap_or(weight));
@@ -130,7 +138,7 @@ fn all<'c>(
         tracker
     };
     let of_scripts = tracks.scripts.iter().filter_map(move |track| {
-        let script = scripts.get(track.name.as_str())?;
+        let script = around.scripts.get(track.name.as_str())?;
         let tracked = Tracked::Condition(script.name.clone());
         // An entry with a weight of its own takes nothing from the script.
         let reverse = track.weight.is_none() && script.reverse;
@@ -140,7 +148,13 @@ fn all<'c>(
         let tracked = Tracked::Interface(track.name.as_str().into());
         (track, tracker(track, tracked, Weight::REQUIRED, false))
     });
-    of_scripts.chain(of_interfaces)
+    let of_files = tracks.files.iter().filter_map(move |track| {
+        let file = around.files.named(&track.name)?;
+        let tracked = Tracked::Condition(file.condition());
+        let reverse = track.weight.is_none() && file.reverse;
+        Some((track, tracker(track, tracked, file.vrrp_weight(), reverse)))
+    });
+    of_scripts.chain(of_interfaces).chain(of_files)
 }
 
 fn report_unknown_script(context: &mut Context<'_>, track: &Track, names: &BTreeSet<&str>) {

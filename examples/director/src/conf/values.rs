@@ -91,6 +91,12 @@ pub(super) fn weight(text: &str) -> Result<Weight, String> {
         .and_then(|number| Weight::new(number).map_err(|error| error.to_string()))
 }
 
+/// A weight of a tracker whose state is a number.
+pub(super) fn file_weight(text: &str) -> Result<Weight, String> {
+    whole("a weight", -254..=254)(text)
+        .and_then(|number| Weight::new(number).map_err(|error| error.to_string()))
+}
+
 /// An interface's name: up to 15 bytes, without blanks and `/`.
 pub(super) fn interface(text: &str) -> Result<String, String> {
     let good = (1..=15).contains(&text.len())

@@ -40,7 +40,6 @@ use super::{
     means::Means,
     preparation::{Preparation, PrepareError},
     settings::command,
-    track_files::TrackFiles,
 };
 
 mod log;
@@ -153,7 +152,6 @@ impl Balancing {
             backend,
             table,
             flush_on_stop: None,
-            track_files: TrackFiles::default(),
             translating: Translating::new(source_nat),
             preparation: Preparation::new(machine),
             notifier,
@@ -226,7 +224,6 @@ struct Task {
     table: TableHandle,
     /// Whether the whole table is emptied at the end, whoever made it.
     flush_on_stop: Option<FlushOnStop>,
-    track_files: TrackFiles,
     translating: Translating,
     preparation: Preparation,
     changes: Option<broadcast::Receiver<ReconcileEvent>>,

@@ -16,6 +16,7 @@ use super::balancing::{Act, Balancing, Ending};
 use super::events;
 use super::look::{Look, RoleChanges};
 use super::settings::Settings;
+use super::track_files::{Reading, TrackFiles, Watch};
 use super::vrrp_thread::VrrpThread;
 use crate::conf::model::Config;
 use crate::script::checks::{Checks, Update};
@@ -49,6 +50,9 @@ pub(super) struct Daemon {
     known_links: Links,
     checks: Checks,
     updates: mpsc::UnboundedReceiver<Update>,
+    track_files: TrackFiles,
+    file_watch: Watch,
+    readings: mpsc::UnboundedReceiver<Reading>,
     notifier: Notifier,
     /// Of all instances and groups, and of those that a reload removed until that is told.
     scripts: BTreeMap<Subject, Scripts>,
@@ -77,6 +81,7 @@ impl Daemon {
     ) -> Result<Self, ReloadError> {
         let runner = Arc::new(CurrentRunner::new(&settings));
         let (sender, updates) = mpsc::unbounded_channel();
+        let (read, readings) = mpsc::unbounded_channel();
         let checks = settings.checks.clone();
         let mut daemon = Self {
             happenings: vrrp.node().events(),
@@ -84,6 +89,9 @@ impl Daemon {
             known_links: Links::new(),
             checks: Checks::start(checks, Arc::clone(&runner) as _, sender),
             updates,
+            track_files: TrackFiles::default(),
+            file_watch: Watch::new(read),
+            readings,
             notifier: Notifier::start(Arc::clone(&runner) as _, Limits::default()),
             scripts: BTreeMap::new(),
             removed: BTreeSet::new(),
@@ -120,6 +128,7 @@ impl Daemon {
             }
         }
         self.runner.follow(settings);
+        self.file_watch.follow(&settings.track_files);
         self.log_unknown_vrids = settings.log_unknown_vrids;
         Ok(())
     }
@@ -152,6 +161,9 @@ impl Daemon {
                 Err(broadcast::error::RecvError::Closed) => return Err(Ended),
             },
             Some(update) = self.updates.recv() => self.on_update(&update),
+            Some(Reading { condition, number }) = self.readings.recv() => {
+                self.vrrp.node().set_condition(&condition, TrackerState::Number(number));
+            }
             Ok(()) = self.links.changed() => self.on_links(),
         }
         Ok(())

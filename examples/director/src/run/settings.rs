@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp::{RouterConfig, Tracked};
 
-use crate::conf::model::{self, Config, FifoAbout, Global, NotifyFifo, VrrpInstance, VrrpScript};
+use crate::conf::model::{
+    self, Config, FifoAbout, Global, NotifyFifo, TrackFile, VrrpInstance, VrrpScript,
+};
 use crate::script::check::CheckConfig;
 use crate::script::checks::CheckDefinition;
 use crate::script::command::{Command, ScriptUser};
@@ -17,6 +19,8 @@ pub(super) struct Settings {
     pub(super) routers: Vec<RouterConfig>,
     /// By name; only those that somebody tracks.
     pub(super) checks: BTreeMap<String, CheckDefinition>,
+    /// Only those that an instance tracks.
+    pub(super) track_files: Vec<TrackFile>,
     pub(super) notify: BTreeMap<Subject, Scripts>,
     pub(super) script_user: Option<ScriptUser>,
     pub(super) enforce_script_security: bool,
@@ -53,6 +57,12 @@ impl From<&Config> for Settings {
                 .iter()
                 .filter(|script| tracked.contains(&*script.name))
                 .map(|script| (script.name.to_string(), check(script)))
+                .collect(),
+            track_files: config
+                .track_files
+                .iter()
+                .filter(|file| tracked.contains(&*file.condition()))
+                .cloned()
                 .collect(),
             fifos: config
                 .global

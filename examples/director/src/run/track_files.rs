@@ -1,4 +1,5 @@
-//! `init_file`: files that are written before they are read for the first time.
+//! `track_file`: files that are written before they are read for the first time (`init_file`), and
+//! those that instances follow.
 
 use std::{
     collections::BTreeSet,
@@ -15,6 +16,10 @@ use crate::{
     conf::model::{InitFile, TrackFile},
     log::chain,
 };
+
+mod watch;
+
+pub(super) use watch::{Reading, Watch};
 
 /// How long the file system may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,6 +84,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::conf::{MemoryEnvironment, Options, load};
 
     #[test]
     fn what_is_there_stays_unless_it_is_to_be_overwritten() {
@@ -94,6 +100,26 @@ mod tests {
         init.overwrite = true;
         assert!(write(path, init).unwrap());
         assert_eq!(fs::read_to_string(path).unwrap(), "5\n");
+    }
+
+    #[tokio::test]
+    async fn a_reload_overwrites_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("n");
+        let text = format!(
+            "track_file n {{\nfile {}\ninit_file 7 overwrite\n}}\n",
+            path.display()
+        );
+        let machine = MemoryEnvironment::with_file("a", text);
+        let loaded = load("a", &machine, &Options::default()).unwrap();
+        let wanted = loaded.config.unwrap().track_files;
+        let mut files = TrackFiles::default();
+        fs::write(&path, "1").unwrap();
+        files.init(&wanted).await;
+        assert_eq!(fs::read_to_string(&path).unwrap(), "7\n");
+        fs::write(&path, "2").unwrap();
+        files.init(&wanted).await;
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2");
     }
 
     #[test]

@@ -252,7 +252,8 @@ fn of_keywords() {
         (&[Ignored], "«debug 3"),
         (&[NotYet], "«use_vmac"),
         (&[NotYetVital], "«auth_hmac {\nkey 1 a\n}"),
-        (&[NotYet], "«track_file {\na\n}"),
+        (&[NotYet], "«track_process {\na\n}"),
+        (&[UnknownFile], "track_file {\n«a\n}"),
         (&[EmptyBlock], "«track_script {\n}"),
     ]);
 }
@@ -361,6 +362,15 @@ fn of_things_that_contradict_one_another() {
         (
             &[DroppedWeight],
             "priority 255\ntrack_interface { «eth1 weight 5 }",
+        ),
+        // The priority is not that of an owner, which state MASTER without one means.
+        (
+            &[UnknownKeyword],
+            "state MASTER\n«priorty 100\ntrack_interface { eth1 weight 5 }",
+        ),
+        (
+            &[WrongValue],
+            "state MASTER\npriority «1oo\ntrack_interface { eth1 weight 5 }",
         ),
         (&[Unused], "track_interface { «eth0 }"),
         (&[DuplicateEntry], "track_interface {\neth1\n«eth1\n}"),

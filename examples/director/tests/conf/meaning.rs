@@ -268,6 +268,36 @@ fn tracked(name: &str, weight: i16, reverse: bool) -> (String, i16, bool) {
 }
 
 #[test]
+fn files_are_tracked_with_their_own_weights_or_others() {
+    let files = "track_file a {\nfile /run/a\nweight -1000 reverse\n}\n\
+                 track_file b {\nfile /run/b\n}\n";
+    let text = |lines: &str| format!("{files}{}", instance(lines));
+    assert_eq!(
+        trackers(&text(
+            "track_file {\na\nb\n}\ntrack_interface { eth1 weight 5 }"
+        )),
+        [
+            tracked("interface eth1", 5, false),
+            tracked("track_file a", -254, true),
+            tracked("track_file b", 1, false)
+        ]
+    );
+    assert_eq!(
+        trackers(&text("track_file {\na weight 254\nb weight 0 reverse\n}")),
+        [
+            tracked("track_file a", 254, false),
+            tracked("track_file b", 0, true)
+        ]
+    );
+    // As a script: a member of a group has no weights of its own.
+    let member = format!(
+        "{}vrrp_sync_group G {{\ngroup {{ VI_1 }}\ntrack_file {{\nb weight 0\n}}\n}}\n",
+        text("track_file {\na\n}")
+    );
+    assert_eq!(trackers(&member), [tracked("track_file b", 0, false)]);
+}
+
+#[test]
 fn an_entrys_own_weight_replaces_the_scripts() {
     let text = |lines| format!("{SCRIPTS}{}", instance(lines));
     assert_eq!(

@@ -156,13 +156,14 @@ async fn a_file_says_what_a_server_weighs_and_whether_it_is_used() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("weight");
     let text = format!(
-        "track_file F {{\nfile {}\ninit_file 4\n}}\n{}",
+        "track_file F {{\nfile {}\n}}\n{}",
         path.display(),
         server("NAT").replace(
             "real_server 10.0.0.1 80 {\n",
             "real_server 10.0.0.1 80 {\nFILE_CHECK {\ntrack_file F\nweight 10\n}\n"
         )
     );
+    std::fs::write(&path, "4").unwrap();
     let kernel = Kernel::new();
     let balancing = balancing(&kernel, false).await;
     balancing.configure(&config(&text)).await.unwrap();

@@ -190,7 +190,6 @@ impl Task {
     }
 
     async fn commit(&mut self, next: Next, config: &Config) -> Result<(), BalanceError> {
-        self.track_files.init(&config.track_files).await;
         let Recheck { gone, asks } = next.recheck;
         self.fleet.amend(gone, asks).await?;
         self.probes.follow(config);

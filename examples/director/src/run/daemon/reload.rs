@@ -104,6 +104,8 @@ impl Daemon {
     }
 
     async fn apply_rest(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
+        // Before anybody reads them.
+        self.track_files.init(&settings.config.track_files).await;
         // The table first: it is looked at, and taken back as if it had never been.
         let kernel = self.balance(&settings.config).await?;
         if let Err(error) = self.apply_vrrp(&settings).await {
