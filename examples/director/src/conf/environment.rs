@@ -11,7 +11,7 @@ use std::{
 /// Reading a configuration does no IO of its own, so that what it does with a set of files can
 /// be tested without any.
 pub trait Environment {
-    /// Reads a whole file.
+    /// Reads a whole file. It must not wait for one that never ends: a daemon reads it too.
     ///
     /// # Errors
     ///
