@@ -9,7 +9,7 @@
 use std::fmt;
 use std::future;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -158,8 +158,18 @@ pub enum ListenError {
 #[derive(Debug)]
 pub(crate) struct Control {
     path: PathBuf,
+    /// Which file that is: another daemon may have put its own there since.
+    file: Option<FileId>,
     requests: mpsc::Receiver<Request>,
     listener: AbortHandle,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let file = std::fs::symlink_metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 impl Control {
@@ -190,6 +200,7 @@ impl Control {
         let listener = tokio::spawn(accept(listener, sender)).abort_handle();
         Ok(Self {
             path: path.to_owned(),
+            file: file_id(path),
             requests,
             listener,
         })
@@ -206,8 +217,10 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.listener.abort();
-        // Nobody is harmed by a file that stays.
-        std::fs::remove_file(&self.path).ok();
+        if file_id(&self.path) == self.file {
+            // Nobody is harmed by a file that stays.
+            std::fs::remove_file(&self.path).ok();
+        }
     }
 }
 
@@ -292,107 +305,4 @@ async fn ask_daemon(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_one_word_and_nothing_else() {
-        let ask = |text: &str| {
-            let question = serde_json::from_str::<Question>(text).ok();
-            question.map(|question| question.request)
-        };
-        assert_eq!(ask(r#"{"request":"status"}"#), Some(Ask::Status));
-        assert_eq!(ask(r#"{"request":"stop"}"#), Some(Ask::Stop));
-        assert_eq!(ask(r#"{"request":"dance"}"#), None);
-        assert_eq!(ask(r#"{"request":"stop","now":true}"#), None);
-    }
-
-    #[test]
-    fn what_is_done_with_real_servers_stands_with_them() {
-        let ask = |which: &str, action: &str| {
-            let line =
-                format!(r#"{{"request":{{"server":{{"which":{which},"action":{action}}}}}}}"#);
-            let question = serde_json::from_str::<Question>(&line);
-            question
-                .map(|question| question.request)
-                .map_err(|error| error.to_string())
-        };
-        let which = Selection {
-            real_server: "[2001:db8::1]:80".parse().unwrap(),
-            virtual_server: Some(String::from("fwmark 5")),
-        };
-        let written = r#"{"real_server":"[2001:db8::1]:80","virtual_server":"fwmark 5"}"#;
-        for (text, action) in [
-            (r#""drain""#, Action::Drain),
-            (r#"{"weight":null}"#, Action::Weight(None)),
-            (
-                r#"{"disable":{"drain":true}}"#,
-                Action::Disable { drain: true },
-            ),
-            (r#"{"disable":{}}"#, Action::Disable { drain: false }),
-        ] {
-            let which = which.clone();
-            assert_eq!(ask(written, text), Ok(Ask::Server { which, action }));
-        }
-        for (which, action, expected) in [
-            (
-                written,
-                r#"{"weight":65536}"#,
-                "65536 is no weight: expected 0 to 65535",
-            ),
-            (
-                written,
-                r#"{"disable":{"gently":true}}"#,
-                "unknown field `gently`",
-            ),
-            (
-                r#"{"real_server":"rs1"}"#,
-                r#""drain""#,
-                "`rs1` is no real server",
-            ),
-            (
-                r#"{"real_server":"10.0.0.1","port":80}"#,
-                r#""drain""#,
-                "unknown field `port`",
-            ),
-        ] {
-            let error = ask(which, action).unwrap_err();
-            assert!(error.starts_with(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_no_socket_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("keepalived.conf");
-        std::fs::write(&file, "precious").unwrap();
-        let refused = Control::listen(&file).expect_err("it is no socket");
-        assert!(matches!(refused, ListenError::NotASocket { .. }));
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
-    }
-
-    #[tokio::test]
-    async fn a_request_comes_with_who_asks_and_its_answer_goes_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("director.sock");
-        let mut control = Control::listen(&path).unwrap();
-        let ask = Ask::Server {
-            which: Selection {
-                real_server: "192.0.2.1".parse().unwrap(),
-                virtual_server: None,
-            },
-            action: Action::Drain,
-        };
-        let asked = tokio::task::spawn_blocking({
-            let (path, ask) = (path.clone(), ask.clone());
-            move || client::ask(&path, ask)
-        });
-        let request = next(Some(&mut control)).await;
-        assert_eq!(request.ask, ask);
-        assert_eq!(request.client.uid, nix::unistd::getuid().as_raw());
-        assert_eq!(request.client.pid, i32::try_from(std::process::id()).ok());
-        request.reply.text(Err(String::from("there is none")));
-        let refused = asked.await.unwrap().unwrap_err();
-        assert_eq!(refused.to_string(), "there is none");
-    }
-}
+mod tests;

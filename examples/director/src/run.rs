@@ -13,6 +13,7 @@
 //! | `keeping` | what is known, kept for the next start |
 //! | `look` | what is known of everything at one moment, for who asks |
 //! | `planning` | what a reload, or a start, would change |
+//! | `farewell` | what whoever asks is told while it stops |
 //! | `events` | what happens, in the words of the log and as notifications |
 //!
 //! `SIGHUP` reads the file again: an error in it changes nothing, and what is the same in it is not
@@ -26,6 +27,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::conf::{self, Environment, render};
@@ -36,6 +38,7 @@ use crate::plan::Plan;
 mod balancing;
 mod daemon;
 mod events;
+mod farewell;
 mod full_nat;
 mod keeping;
 mod look;
@@ -226,10 +229,17 @@ async fn serve(
         }
     };
     info!("Stopping: {reason}");
+    let again = Notify::new();
     let hurry = async {
-        stop(&mut stops).await;
+        tokio::select! {
+            _ = stop(&mut stops) => {}
+            () = again.notified() => {}
+        }
     };
-    daemon.shutdown(ending, hurry).await;
+    tokio::select! {
+        () = daemon.shutdown(ending, hurry) => {}
+        never = farewell::answer(control.as_mut(), &again) => match never {},
+    }
     info!("Stopped");
     Ok(())
 }

@@ -67,12 +67,14 @@ impl ShowWhy {
 
 fn show<T: DeserializeOwned + Display>(socket: &Socket, format: Format, ask: Ask) -> ExitCode {
     let answer = client::ask(&socket.control, ask);
-    report(answer.map(|answer| match format {
-        Format::Json => format!("{answer:#}\n"),
-        Format::Text => serde_json::from_value::<T>(answer).map_or_else(
-            |error| format!("the daemon is of another version: {error}\n"),
-            |told| told.to_string(),
-        ),
+    let answer = answer.map_err(|error| chain(&error));
+    report(answer.and_then(|answer| {
+        match format {
+            Format::Json => Ok(format!("{answer:#}\n")),
+            Format::Text => serde_json::from_value::<T>(answer)
+                .map(|told| told.to_string())
+                .map_err(|error| format!("the daemon is of another version: {error}")),
+        }
     }))
 }
 
@@ -99,14 +101,15 @@ impl Socket {
     /// Asks and prints the answer. Exits with 0 if it was done, 1 if not.
     pub(super) fn ask(self, ask: Ask) -> ExitCode {
         let answer = client::ask(&self.control, ask);
+        let answer = answer.map_err(|error| chain(&error));
         report(answer.map(|answer| format!("{}\n", answer.as_str().unwrap_or("done"))))
     }
 }
 
-fn report(answer: Result<String, client::AskError>) -> ExitCode {
+fn report(answer: Result<String, String>) -> ExitCode {
     let written = match &answer {
         Ok(text) => io::stdout().write_all(text.as_bytes()),
-        Err(error) => writeln!(io::stderr(), "{}", chain(error)),
+        Err(error) => writeln!(io::stderr(), "{error}"),
     };
     match (answer, written) {
         (Ok(_), Ok(())) => ExitCode::SUCCESS,

@@ -50,25 +50,27 @@ enum Answer {
 /// # Errors
 /// Nobody answers, or the daemon refuses.
 pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
-    ask_within(path, ask, PATIENCE)
+    let request = serde_json::to_string(&Question { request: ask }).map_err(io::Error::from)?;
+    ask_within(path, &request, PATIENCE)
 }
 
 /// Whether a daemon lives behind a socket. That somebody holds the socket is not enough: it may be
 /// a script that a killed daemon was just about to start.
+///
+/// It is asked nothing, which it refuses by itself whatever else it is busy with.
 pub(super) fn answers(path: &Path) -> bool {
-    match ask_within(path, Ask::Status, LIFE_SIGN) {
+    match ask_within(path, "", LIFE_SIGN) {
         Ok(_) | Err(AskError::Refused(_)) => true,
         Err(AskError::Unreachable { .. } | AskError::Broken(_)) => false,
     }
 }
 
-fn ask_within(path: &Path, ask: Ask, patience: Duration) -> Result<Value, AskError> {
+fn ask_within(path: &Path, request: &str, patience: Duration) -> Result<Value, AskError> {
     let mut stream = UnixStream::connect(path).map_err(|source| AskError::Unreachable {
         path: path.to_owned(),
         source,
     })?;
     stream.set_read_timeout(Some(patience))?;
-    let request = serde_json::to_string(&Question { request: ask }).map_err(io::Error::from)?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;

@@ -27,7 +27,7 @@ pub enum OnStop {
     /// It stays as it is: the next start takes it over, and no connection notices.
     Leave,
     /// No new connections; it is cleared once those it has are gone, or waited for long enough. A
-    /// second signal clears it at once.
+    /// second signal or `director stop` clears it at once.
     Drain,
     /// It is cleared of what this daemon has put in it, as keepalived does.
     #[default]
