@@ -279,4 +279,17 @@ mod tests {
         rig.plane.forget(old, rig.now);
         assert_eq!(rig.counts(1).active, 1);
     }
+
+    #[test]
+    fn connections_that_are_over_leave_nothing_to_be_looked_at() {
+        let mut rig = Rig::new(&[1]);
+        let [short, kept] = [1, 2].map(|port| rig.begin(port).id.unwrap());
+        rig.passed(short, Step::Established, 0, 0);
+        let due = rig.plane.poll_timeout();
+        assert!(due.is_some());
+        rig.plane.forget(short, rig.now);
+        assert_eq!(rig.plane.poll_timeout(), due, "the other one's");
+        rig.plane.forget(kept, rig.now);
+        assert_eq!(rig.plane.poll_timeout(), None);
+    }
 }

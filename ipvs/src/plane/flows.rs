@@ -7,8 +7,7 @@ mod services;
 mod slots;
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -32,9 +31,8 @@ pub(super) struct Flows {
     /// have connections.
     services: BTreeMap<ServiceKey, Balanced>,
     slots: Slots,
-    /// When each entry is to be looked at: not after it is due. That of an entry is the one in its
-    /// `look_at`; others of its number are void.
-    deadlines: BinaryHeap<Reverse<(Instant, FlowId)>>,
+    /// When each entry is to be looked at, which is its `look_at`: not after it is due.
+    deadlines: BTreeSet<(Instant, FlowId)>,
     /// Those that were forgotten and not told of yet.
     forgotten: VecDeque<FlowId>,
     /// Whether answers pass here whatever the forwarding method.
@@ -147,7 +145,7 @@ impl Flows {
         }
         let at = entry.look_at;
         let id = self.slots.insert(entry);
-        self.deadlines.push(Reverse((at, id)));
+        self.deadlines.insert((at, id));
         id
     }
 
@@ -190,8 +188,9 @@ impl Flows {
         let (_, timeout) = entry.phase.told(protocol, timeouts);
         entry.expires_at = now + Duration::from(timeout);
         if entry.expires_at < entry.look_at {
+            self.deadlines.remove(&(entry.look_at, id));
             entry.look_at = entry.expires_at;
-            self.deadlines.push(Reverse((entry.look_at, id)));
+            self.deadlines.insert((entry.look_at, id));
         }
     }
 
@@ -259,7 +258,7 @@ impl Flows {
 
     /// When something may have to be forgotten next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let entry = self.deadlines.peek().map(|Reverse((at, _))| *at);
+        let entry = self.deadlines.first().map(|(at, _)| *at);
         let services = self.services.values();
         let services = services.filter_map(|it| it.scheduler.poll_timeout());
         services.chain(entry).min()
@@ -267,16 +266,15 @@ impl Flows {
 
     /// Forgets what is due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(Reverse((at, id))) = self.deadlines.peek().copied()
+        while let Some((at, id)) = self.deadlines.first().copied()
             && at <= now
         {
-            self.deadlines.pop();
-            let Some(entry) = self.slots.get_mut(id).filter(|it| it.look_at == at) else {
-                continue;
-            };
-            if entry.expires_at > now {
+            self.deadlines.pop_first();
+            if let Some(entry) = self.slots.get_mut(id)
+                && entry.expires_at > now
+            {
                 entry.look_at = entry.expires_at;
-                self.deadlines.push(Reverse((entry.look_at, id)));
+                self.deadlines.insert((entry.look_at, id));
             } else {
                 self.displace(id, now);
             }
@@ -302,6 +300,7 @@ impl Flows {
         let Some(entry) = self.slots.remove(id) else {
             return;
         };
+        self.deadlines.remove(&(entry.look_at, id));
         if let Some(balanced) = self.services.get_mut(&entry.service) {
             balanced.scheduler.expire(entry.counted, now);
             balanced.connections = balanced.connections.saturating_sub(1);
