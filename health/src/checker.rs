@@ -196,6 +196,11 @@ impl Checker {
         Ok(next)
     }
 
+    /// Whether its health is what results have shown.
+    pub(crate) const fn is_proven(&self) -> bool {
+        self.proven
+    }
+
     /// The health that [`carry_over`](Self::carry_over) begins with.
     pub(crate) const fn health_under(&self, config: &CheckConfig) -> Health {
         match self.proven {

@@ -52,6 +52,7 @@ where
         commands: command_queue,
         events: events.clone(),
         published,
+        proven: Vec::new(),
     };
     tokio::spawn(driver.run());
     FleetHandle::new(commands, events, snapshot)
@@ -82,6 +83,8 @@ struct Driver<S: Ord> {
     commands: mpsc::UnboundedReceiver<Command<S>>,
     events: broadcast::Sender<FleetEvent<S>>,
     published: watch::Sender<Snapshot<S>>,
+    /// What is shown by probes and not yet in the snapshot.
+    proven: Vec<S>,
 }
 
 enum Wake<S> {
@@ -225,14 +228,16 @@ where
                 FleetOutput::Weighed { service, weight } => {
                     events.push(FleetEvent::Weighed { service, weight });
                 }
+                FleetOutput::Proven { service } => self.proven.push(service),
             }
         }
         events
     }
 
     /// Changes the snapshot in one step for all of the events.
-    fn publish(&self, events: &[FleetEvent<S>]) {
-        let services = events.iter().map(FleetEvent::service);
+    fn publish(&mut self, events: &[FleetEvent<S>]) {
+        let proven = std::mem::take(&mut self.proven);
+        let services = events.iter().map(FleetEvent::service).chain(&proven);
         self.published
             .send_if_modified(|snapshot| self.fleet.update(snapshot, services));
     }

@@ -62,6 +62,7 @@ impl<S, P> Check<S, P> {
         Standing {
             health: self.checker.health(),
             weight: self.last_success.weight,
+            is_proven: self.checker.is_proven(),
         }
     }
 
@@ -272,7 +273,15 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
         };
         let (was_running, before) = (check.checker.running(), *check.checker.counters());
         let due = check.checker.poll_timeout();
+        let was_proven = check.checker.is_proven();
         check.checker.handle(input, now);
+        if check.checker.is_proven() != was_proven {
+            self.revision += 1;
+            self.outputs.extend(check.services.iter().map(|service| {
+                let service = service.clone();
+                FleetOutput::Proven { service }
+            }));
+        }
         let counters = check.checker.counters();
         if counters.timed_out > before.timed_out {
             let timeout = check.checker.config().timeout;

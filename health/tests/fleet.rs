@@ -67,7 +67,7 @@ impl Rig {
                     let because = because.map(|failure| failure.to_string());
                     self.changes.push((service, from, to, because));
                 }
-                FleetOutput::Weighed { .. } => {}
+                FleetOutput::Weighed { .. } | FleetOutput::Proven { .. } => {}
             }
             self.most = self.most.max(self.running.len());
         }

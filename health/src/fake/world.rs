@@ -133,7 +133,7 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> World<S, P> {
                     let at = self.now;
                     self.journal.push(Happening { at, service, to });
                 }
-                FleetOutput::Weighed { .. } => {}
+                FleetOutput::Weighed { .. } | FleetOutput::Proven { .. } => {}
             }
         }
     }

@@ -127,6 +127,11 @@ pub enum FleetOutput<S, P> {
         /// The weight, if it asks for one.
         weight: Option<AskedWeight>,
     },
+    /// The first probe of what a service asked for has shown its health ([`Standing::is_proven`]).
+    Proven {
+        /// Who asked.
+        service: S,
+    },
 }
 
 /// What is known of all that was asked for, at one time.
@@ -156,15 +161,28 @@ pub struct Standing {
     pub health: Health,
     /// The weight that the last probe that passed asks for.
     pub weight: Option<AskedWeight>,
+    /// Whether a probe has shown the health: without one it is how the check begins.
+    pub is_proven: bool,
 }
 
 impl Standing {
-    /// This health, and no weight asked for.
+    /// This health, as probes have shown, and no weight asked for.
     #[must_use]
     pub const fn new(health: Health) -> Self {
         Self {
             health,
             weight: None,
+            is_proven: !matches!(health, Health::Unknown),
+        }
+    }
+
+    /// The health that a check of this configuration begins with.
+    #[must_use]
+    pub const fn at_start(config: &CheckConfig) -> Self {
+        Self {
+            health: config.initial.health(),
+            weight: None,
+            is_proven: false,
         }
     }
 }

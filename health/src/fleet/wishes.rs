@@ -29,7 +29,7 @@ impl<P: Ord + Clone> Known<P> {
         let mut standings: BTreeMap<P, BTreeMap<CheckConfig, Standing>> = BTreeMap::new();
         for ask in asked {
             if let Some(known) = ask.known
-                && known.health != Health::Unknown
+                && known.is_proven
             {
                 let of_probe = standings.entry(ask.probe.clone()).or_default();
                 of_probe.entry(ask.config.clone()).or_insert(known);
@@ -191,11 +191,12 @@ impl<S: Ord + Clone + Debug, P: Ord + Clone> Fleet<S, P> {
             return Standing {
                 health: known.checker.health_under(&ask.config),
                 weight: known.last_success.weight,
+                is_proven: known.checker.is_proven(),
             };
         }
         let known = from_elsewhere.standing(&ask.probe, &ask.config);
         match known.health {
-            Health::Unknown => Standing::new(ask.config.initial.health()),
+            Health::Unknown => Standing::at_start(&ask.config),
             Health::Up | Health::Down => known,
         }
     }

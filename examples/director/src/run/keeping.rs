@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use health::{Health, Snapshot};
+use health::Snapshot;
 use ipvs::{Ownership, Table};
 use tokio::{
     sync::{oneshot, watch},
@@ -191,8 +191,10 @@ fn state(memory: &Memory, known: &Snapshot<CheckName>) -> State {
     let checks = fingerprints(&memory.virtual_servers, memory.tls.as_ref()).into_iter();
     let checks = checks.filter_map(|(name, fingerprint)| {
         let standing = *known.standings.get(&name)?;
-        let is_known = standing.health != Health::Unknown;
-        is_known.then(|| (name, KnownCheck::new(fingerprint, standing)))
+        // How a check begins is not worth keeping: taken up, it would count as shown.
+        standing
+            .is_proven
+            .then(|| (name, KnownCheck::new(fingerprint, standing)))
     });
     state.checks = checks.collect();
     state.orders.clone_from(&memory.orders);

@@ -79,7 +79,9 @@ impl Rig {
                         let standing = self.fleet.standing(&service).unwrap();
                         self.balancer.on_check(&service, standing);
                     }
-                    FleetOutput::Abandon { .. } | FleetOutput::Weighed { .. } => {}
+                    FleetOutput::Abandon { .. }
+                    | FleetOutput::Weighed { .. }
+                    | FleetOutput::Proven { .. } => {}
                 }
             }
         }

@@ -113,3 +113,18 @@ async fn what_is_not_to_be_trusted_is_left_alone() {
         cleared(balancing).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_no_probe_has_shown_is_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state");
+    let (balancing, runner) = start(&Kernel::new(), &path, false).await;
+    // The first server is asked at once, the second one much later.
+    let text = CHECKED.replace("2\"\nwarmup 0", "2\"\nwarmup 86400");
+    balancing.configure(&config(&text)).await.unwrap();
+    die(balancing).await;
+    assert!(runner.started().iter().all(|it| it == "/bin/check 1"));
+    let kept = recall(&path).await;
+    let names = kept.checks.keys().map(|name| name.real_server.to_string());
+    assert_eq!(names.collect::<Vec<_>>(), ["10.0.0.1:80"]);
+}
