@@ -5,6 +5,7 @@ mod alone;
 mod balancing;
 mod changes;
 mod datagrams;
+mod failures;
 mod limits;
 mod rig;
 mod shards;

@@ -160,7 +160,7 @@ async fn open(to: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(client)
 }
 
-async fn request(client: &mut TcpStream) -> anyhow::Result<()> {
+pub(crate) async fn request(client: &mut TcpStream) -> anyhow::Result<()> {
     let mut request = [0; REQUEST_BYTES];
     request.copy_from_slice(&(ANSWER_BYTES as u64).to_be_bytes());
     client.write_all(&request).await?;

@@ -12,6 +12,8 @@
 //! says more than the figures. Clients, servers and the proxy share the machine: what the proxy
 //! itself spends says what it could do alone.
 //!
+//! `data_plane soak` looks for what a million connections leave behind: see [`soak`].
+//!
 //! A proxy that is not installed is left out and named (Debian: `haproxy`, `nginx-light` with
 //! `libnginx-mod-stream`). No root is needed; 12,000 descriptors are (`ulimit -n`).
 
@@ -22,6 +24,7 @@ mod measure;
 mod origin;
 mod proxy;
 mod report;
+mod soak;
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
@@ -30,6 +33,7 @@ use measure::{Bench, Kind};
 use origin::Origin;
 use proxy::{Proxy, Software};
 use report::Table;
+use soak::Soak;
 
 /// Compares the user-space data plane with HAProxy and nginx.
 #[derive(Debug, Parser)]
@@ -50,9 +54,15 @@ struct Arguments {
     role: Option<Role>,
 }
 
-/// What another process of the comparison is.
+/// What else it does than compare, and what other processes of it are.
 #[derive(Debug, Subcommand)]
 enum Role {
+    Soak(Soak),
+    /// The clients of a soak.
+    #[command(hide = true)]
+    Clients {
+        address: SocketAddr,
+    },
     /// The servers.
     #[command(hide = true)]
     Origin,
@@ -69,6 +79,8 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.role {
         None => compare(&arguments),
+        Some(Role::Soak(soak)) => soak.run(),
+        Some(Role::Clients { address }) => soak::obey(address),
         Some(Role::Origin) => origin::serve(),
         Some(Role::Proxy {
             threads,

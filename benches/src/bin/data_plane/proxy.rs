@@ -153,7 +153,7 @@ impl Drop for Proxy {
 }
 
 /// An address that is free for TCP and UDP.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     UdpSocket::bind(address)?;
@@ -199,6 +199,19 @@ pub(crate) fn serve(
     address: SocketAddr,
     servers: &[SocketAddr],
 ) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let _plane = runtime.block_on(data_plane(threads, address, servers))?;
+    loop {
+        thread::park();
+    }
+}
+
+/// A data plane of this process that shares connections and datagrams out among servers.
+pub(crate) async fn data_plane(
+    threads: NonZeroUsize,
+    address: SocketAddr,
+    servers: &[SocketAddr],
+) -> anyhow::Result<UserspaceBackend> {
     let mut config = Config::default();
     config.shards = threads;
     let plane = UserspaceBackend::start(config)?;
@@ -213,13 +226,11 @@ pub(crate) fn serve(
             desired.add_destination(service, (*server).into(), settings)?;
         }
     }
-    let changes = ipvs::plan(&Table::default(), &desired);
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let outcomes = runtime.block_on(plane.apply(&changes))?;
+    let outcomes = plane
+        .apply(&ipvs::plan(&Table::default(), &desired))
+        .await?;
     ensure!(outcomes.iter().all(ChangeOutcome::is_done), "{outcomes:?}");
-    loop {
-        thread::park();
-    }
+    Ok(plane)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
