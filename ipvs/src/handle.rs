@@ -101,6 +101,12 @@ impl TableHandle {
         self.send(Command::Input(ReconcileInput::Desired { table, removal }));
     }
 
+    /// These destinations go at once, if they are on their way out: see [`ReconcileInput::Cut`].
+    /// Returns at once. Idempotent.
+    pub fn cut(&self, destinations: Vec<(ServiceKey, Endpoint)>) {
+        self.send(Command::Input(ReconcileInput::Cut(destinations)));
+    }
+
     /// Compares the table at once instead of at the next time.
     pub fn look(&self) {
         self.send(Command::Input(ReconcileInput::Look));

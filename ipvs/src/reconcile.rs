@@ -138,6 +138,7 @@ impl Reconciler {
             ReconcileInput::Timeout => self.on_timeout(now),
             ReconcileInput::Desired { table, removal } => self.on_desired(table, removal),
             ReconcileInput::Leave(removal) => self.on_leave(removal, now),
+            ReconcileInput::Cut(destinations) => self.on_cut(&destinations, now),
             ReconcileInput::Look => self.look = true,
             ReconcileInput::Read(snapshot) => self.on_read(&snapshot, now),
             ReconcileInput::NotRead { because } => {

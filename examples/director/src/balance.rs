@@ -15,7 +15,7 @@ use std::{
 };
 
 use health::Standing;
-use ipvs::{SyncRole, Table, Timeouts};
+use ipvs::{Endpoint, ServiceKey, SyncRole, Table, Timeouts};
 use vrrp::Role;
 
 use crate::conf::model::{Config, Lvs, VirtualServerName};
@@ -50,6 +50,8 @@ use suspension::Suspension;
 pub enum Output {
     /// [`Balancer::table`] is another one now.
     Table,
+    /// These destinations, if they are on their way out of the table, go at once.
+    Cut(Vec<(ServiceKey, Endpoint)>),
     /// Something has to be told, and a script to be run where there is one.
     Notice(Notice),
     /// These checks of one virtual server rest from now on; what is known by them stays.
@@ -202,6 +204,7 @@ impl Balancer {
     /// None is meant; nothing has changed.
     pub fn act(&mut self, which: &Selection, action: Action) -> Result<Vec<Done>, NoSuchServer> {
         let mut all = Vec::new();
+        let mut cut = Vec::new();
         let mut changed = false;
         for pool in &mut self.pools {
             let pool = Arc::make_mut(pool);
@@ -219,6 +222,10 @@ impl Balancer {
                 let checks = pool.checks().filter(meant).collect();
                 self.outputs.push_back(Output::Probe(checks));
             }
+            if action == (Action::Disable { drain: false }) {
+                // They may have been ordered to leave gently before.
+                cut.extend(pool.entries_of(which));
+            }
             self.outputs
                 .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
             changed |= pool.places() != before;
@@ -226,6 +233,9 @@ impl Balancer {
         }
         if changed {
             self.outputs.push_back(Output::Table);
+        }
+        if !cut.is_empty() {
+            self.outputs.push_back(Output::Cut(cut));
         }
         match all.is_empty() {
             false => Ok(all),

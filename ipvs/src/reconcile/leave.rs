@@ -68,6 +68,18 @@ impl Reconciler {
         self.each_drain(|drain| drain.handle(DrainInput::Policy(policy), now));
     }
 
+    /// These go at once from now on, if they go.
+    pub(super) fn on_cut(&mut self, destinations: &[(ServiceKey, Endpoint)], now: Instant) {
+        for destination in destinations {
+            if let Some(way) = self.ways.get_mut(destination) {
+                *way = Removal::AtOnce;
+            }
+            if let Some(drain) = self.leaving.get_mut(destination) {
+                drain.handle(DrainInput::Policy(DrainPolicy::at_once()), now);
+            }
+        }
+    }
+
     /// Shows drains what there is.
     pub(super) fn observe(&mut self, snapshot: &Snapshot, now: Instant) {
         if self.leaving.is_empty() {

@@ -73,6 +73,9 @@ pub enum ReconcileInput {
     },
     /// All destinations that are not desired go like that, also those on their way already.
     Leave(Removal),
+    /// These destinations, as far as they are on their way out, go at once instead of as was said
+    /// when they were taken out.
+    Cut(Vec<(ServiceKey, Endpoint)>),
     /// Somebody says that the table has changed: it is read at once.
     Look,
     /// What a [`ReconcileOutput::Read`] saw.

@@ -137,6 +137,32 @@ fn who_leaves_goes_at_once_when_that_is_asked_for_meanwhile() {
 }
 
 #[test]
+fn one_who_leaves_is_cut_and_nobody_else() {
+    let mut rig = leaving();
+    let (service, destination) = web();
+    let other = "10.0.0.9:80".parse().unwrap();
+    rig.handle(ReconcileInput::Cut(vec![(service, other)]));
+    rig.run(SECOND);
+    assert_eq!(ends(&mut rig), []);
+    // Who is desired stays, whatever is said.
+    let desired = rig.reconciler.desired().unwrap().clone();
+    let stays = *desired.services[&service]
+        .destinations
+        .keys()
+        .next()
+        .unwrap();
+    let both = vec![(service, destination), (service, stays)];
+    rig.handle(ReconcileInput::Cut(both));
+    rig.run(SECOND);
+    let left = Counts {
+        active: 2,
+        ..Counts::ZERO
+    };
+    assert_eq!(ends(&mut rig), [DrainEnd::Removed { left }]);
+    assert_eq!(rig.table().services, desired.services);
+}
+
+#[test]
 fn everybody_goes_as_was_said_when_he_was_taken_out() {
     // He is drained already, and the next table says that others go at once.
     let mut rig = leaving();

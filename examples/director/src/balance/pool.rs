@@ -6,7 +6,7 @@ use health::{
     AskedWeight, Decision, Health, Place, PoolConfig, QuorumChange, Server, Standing,
     all_must_pass, dynamic_weight,
 };
-use ipvs::{Service, ServiceKey, Table, Weight};
+use ipvs::{Endpoint, Service, ServiceKey, Table, Weight};
 
 use super::{
     Action, CheckName, Done, MemberName, MemberView, Notice, Order, PoolView, RealServerName,
@@ -92,6 +92,19 @@ impl Pool {
     /// The names of its real servers.
     pub(super) fn members(&self) -> impl Iterator<Item = MemberName> {
         self.members.iter().map(|member| self.name_of(member))
+    }
+
+    /// Where the real servers that are meant stand in the table, or would stand.
+    pub(super) fn entries_of(
+        &self,
+        which: &Selection,
+    ) -> impl Iterator<Item = (ServiceKey, Endpoint)> {
+        let servers = self.config.real_servers.iter();
+        let meant = servers.filter(|server| which.means_server(&self.config, server));
+        meant.flat_map(|server| {
+            let services = self.config.services.iter();
+            services.map(|service| (*service, server.destination.endpoint(service)))
+        })
     }
 
     /// The orders in force for its real servers.

@@ -334,9 +334,11 @@ impl Task {
     /// Does and tells what follows; the table is set once for all of it.
     fn work_off(&mut self, removal: Removal) {
         let mut changed = false;
+        let mut cut = Vec::new();
         while let Some(output) = self.balancer.poll_output() {
             match output {
                 Output::Table => changed = true,
+                Output::Cut(destinations) => cut.extend(destinations),
                 Output::Notice(notice) => tell(&self.notifier, &notice),
                 Output::Suspend(checks) => {
                     log::checks(&checks, "rest: this machine has none of its addresses");
@@ -367,6 +369,9 @@ impl Task {
             if is_new {
                 self.remember();
             }
+        }
+        if !cut.is_empty() {
+            self.table.cut(cut);
         }
     }
 

@@ -117,6 +117,7 @@ impl Rig {
             match output {
                 Output::Table => self.tables += 1,
                 Output::Notice(notice) => self.notices.push(told(notice)),
+                Output::Cut(_) => {}
                 Output::Suspend(checks) => {
                     for check in checks {
                         assert!(self.resting.insert(check), "it rested already");

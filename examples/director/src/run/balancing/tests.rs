@@ -292,6 +292,29 @@ async fn who_is_disabled_goes_at_once_or_once_its_connections_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_leaves_gently_is_cut_by_an_order_to_go_at_once() {
+    let kernel = Kernel::new();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&config(PAIR)).await.unwrap();
+    settle().await;
+    for port in [1, 2] {
+        let from = format!("192.0.2.7:{port}").parse().unwrap();
+        let flow = ipvs::fake::Flow::tcp(from, "10.1.0.100:80".parse().unwrap());
+        kernel.connect(flow).unwrap();
+    }
+    for server in ["10.0.0.1", "10.0.0.2"] {
+        let drain = Action::Disable { drain: true };
+        act(&balancing, server, drain).await.unwrap();
+    }
+    assert_eq!(weights(&kernel).await, both(0, 0));
+    let at_once = Action::Disable { drain: false };
+    act(&balancing, "10.0.0.1", at_once).await.unwrap();
+    settle().await;
+    assert_eq!(weights(&kernel).await, both(0, 0)[1..]);
+    cleared(balancing).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_forced_check_looks_now() {
     let runner = FakeRunner::new(|_| (Duration::ZERO, Outcome::Success));
     let balancing = with_runner(&Kernel::new(), false, Arc::clone(&runner) as _).await;
