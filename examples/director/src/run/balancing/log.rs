@@ -1,7 +1,7 @@
 //! What happens to virtual servers, in the words of the log.
 
 use health::FleetEvent;
-use ipvs::ReconcileEvent;
+use ipvs::{DrainEnd, ReconcileEvent};
 use tracing::{debug, error, info, warn};
 
 use super::Act;
@@ -94,7 +94,24 @@ pub(super) fn table(event: &ReconcileEvent) {
             service,
             destination,
             end,
-        } => info!("{destination} of {service} has left: {end:?}"),
+        } => match end {
+            DrainEnd::Removed { left } if left.active + left.inactive == 0 => {
+                info!("{destination} of {service} has left: it had no connection any more");
+            }
+            DrainEnd::Removed { left } => info!(
+                "{destination} of {service} has left: {} active and {} inactive connections are cut",
+                left.active, left.inactive
+            ),
+            DrainEnd::Gone => info!("{destination} of {service} was removed by somebody else"),
+            DrainEnd::Cancelled => info!("{destination} of {service} stays after all"),
+            DrainEnd::Refused(refusal) => {
+                error!(
+                    "{destination} of {service} cannot leave: {}",
+                    chain(refusal)
+                );
+            }
+            end => info!("{destination} of {service} has left: {end:?}"),
+        },
         event @ (ReconcileEvent::Converged | ReconcileEvent::Draining { .. } | _) => {
             debug!(?event, "table");
         }
