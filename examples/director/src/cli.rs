@@ -33,7 +33,7 @@ enum Command {
     Why(ask::ShowWhy),
     /// Gives real servers no new connections; those they have go on. Until `undrain`.
     ///
-    /// What is ordered outlives a reload, and ends with the daemon.
+    /// What is ordered outlives reloads and restarts, until a daemon clears the table at its end.
     Drain(server::Servers),
     /// Gives real servers connections again, with the weight of the file and of the checks.
     Undrain(server::Servers),

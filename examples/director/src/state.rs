@@ -54,15 +54,6 @@ impl KnownCheck {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It says too little about now.
-    #[error("it is {} s old, more than {} s", age.as_secs(), State::LONGEST_AGE.as_secs())]
-    Old {
-        /// How old it is.
-        age: Duration,
-    },
-    /// The clock was set back since, so that its age is not known.
-    #[error("it is from the future: the clock was set back")]
-    FromTheFuture,
     /// Another version of the daemon has written it.
     #[error(
         "it has version {found}, and this daemon reads version {}",
@@ -80,11 +71,27 @@ pub enum Refusal {
     Meaningless(String),
 }
 
+/// Why what was known by checks is not gone on with. What was ordered and set up is nevertheless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Outdated {
+    /// It says too little about now.
+    #[error("it is {} s old, more than {} s", age.as_secs(), State::LONGEST_AGE.as_secs())]
+    Old {
+        /// How old it is.
+        age: Duration,
+    },
+    /// The clock was set back since, so that its age is not known.
+    #[error("it is from the future: the clock was set back")]
+    FromTheFuture,
+}
+
 impl State {
     /// The version of what [`to_bytes`](Self::to_bytes) writes.
     pub const VERSION: u32 = 1;
 
-    /// Of older ones nothing is believed. A restart takes seconds, an upgrade of packages with one
+    /// Of older ones nothing is believed that checks knew; what is ordered holds until it is taken
+    /// back, and what was set up was set up, however long ago. A restart takes seconds, an upgrade of packages with one
     /// perhaps a minute; of a server that nobody has looked at for longer, nobody knows how it is.
     /// keepalived's checks look every minute at the latest unless they are told otherwise.
     pub const LONGEST_AGE: Duration = Duration::from_secs(60);
@@ -97,11 +104,15 @@ impl State {
         serde_json::to_vec(&document::Document::of(self, at))
     }
 
-    /// What was written, and how long ago; `now` is the time since 1970.
+    /// What was written, and how long ago, or why nothing that checks knew is left of it; `now` is
+    /// the time since 1970.
     ///
     /// # Errors
     /// It is not to be gone on with.
-    pub fn from_bytes(text: &[u8], now: Duration) -> Result<(Self, Duration), Refusal> {
+    pub fn from_bytes(
+        text: &[u8],
+        now: Duration,
+    ) -> Result<(Self, Result<Duration, Outdated>), Refusal> {
         document::read(text, now)
     }
 

@@ -22,9 +22,9 @@ pub(super) struct Run {
     /// The socket on which the daemon answers `director status`, `drain`, `reload` and so on.
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
-    /// The file in which the daemon keeps what it knows of real servers, what was ordered for them
-    /// and what it has set up, for a start within 60 s; by default that of the control socket with
-    /// `.state` after its name. Removed when the table is cleared at the end.
+    /// The file in which the daemon keeps what was ordered for real servers and what it has set up,
+    /// for the next start, and what their checks know, for one within 60 s; by default that of the
+    /// control socket with `.state` after its name. Removed when the table is cleared at the end.
     #[arg(long, value_name = "PATH")]
     state: Option<PathBuf>,
     /// What balances load.

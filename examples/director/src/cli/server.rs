@@ -35,7 +35,7 @@ impl Servers {
 
 /// Gives real servers a weight, whatever the file and the checks say.
 ///
-/// What is ordered outlives a reload, and ends with the daemon.
+/// What is ordered outlives reloads and restarts, until a daemon clears the table at its end.
 #[derive(Debug, clap::Args)]
 pub(super) struct Weight {
     #[command(flatten)]
@@ -71,7 +71,7 @@ impl Weight {
 
 /// Takes real servers out of the table, whatever their checks say. Until `enable`.
 ///
-/// What is ordered outlives a reload, and ends with the daemon.
+/// What is ordered outlives reloads and restarts, until a daemon clears the table at its end.
 #[derive(Debug, clap::Args)]
 pub(super) struct Disable {
     #[command(flatten)]

@@ -216,8 +216,17 @@ pub(super) async fn recall(path: &Path) -> State {
     match read.await {
         Ok(Ok(None)) => State::default(),
         Ok(Ok(Some((state, age)))) => {
-            let (checks, age) = (state.checks.len(), age.as_secs());
-            info!("Going on with what was known {age} s ago of {checks} checks, from {path}");
+            match age {
+                Ok(age) => {
+                    let (checks, age) = (state.checks.len(), age.as_secs());
+                    info!(
+                        "Going on with what was known {age} s ago of {checks} checks, from {path}"
+                    );
+                }
+                Err(outdated) => {
+                    warn!("What checks knew is not gone on with, from {path}: {outdated}");
+                }
+            }
             for (server, order) in &state.orders {
                 info!("Order taken up from {path}: {server}: {order}");
             }

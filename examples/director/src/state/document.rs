@@ -9,7 +9,7 @@ use ipvs::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, KnownCheck, Refusal, State};
+use super::{Fingerprint, KnownCheck, Outdated, Refusal, State};
 use crate::{
     balance::{CheckName, MemberName, Order, OrderedWeight, RealServerName},
     conf::model::VirtualServerName,
@@ -101,18 +101,16 @@ impl Document {
     }
 }
 
-pub(super) fn read(text: &[u8], now: Duration) -> Result<(State, Duration), Refusal> {
+/// A state, and how long ago it was written, or why checks are not in it.
+type Dated = (State, Result<Duration, Outdated>);
+
+pub(super) fn read(text: &[u8], now: Duration) -> Result<Dated, Refusal> {
     let Version { version } = serde_json::from_slice(text)?;
     if version != State::VERSION {
         return Err(Refusal::Version { found: version });
     }
     let document: Document = serde_json::from_slice(text)?;
-    let age = Duration::from_secs(now.as_secs())
-        .checked_sub(Duration::from_secs(document.written_at))
-        .ok_or(Refusal::FromTheFuture)?;
-    if age > State::LONGEST_AGE {
-        return Err(Refusal::Old { age });
-    }
+    let age = age(document.written_at, now);
     let mut state = State::default();
     for check in document.checks {
         let name = CheckName {
@@ -129,6 +127,9 @@ pub(super) fn read(text: &[u8], now: Duration) -> Result<(State, Duration), Refu
         let known = KnownCheck::new(check.fingerprint, standing);
         state.checks.insert(name, known);
     }
+    if age.is_err() {
+        state.checks.clear();
+    }
     for ordered in document.orders {
         let name = MemberName {
             virtual_server: virtual_server(&ordered.virtual_server)?,
@@ -144,6 +145,16 @@ pub(super) fn read(text: &[u8], now: Duration) -> Result<(State, Duration), Refu
         own(&mut state.owned, &removal)?;
     }
     Ok((state, age))
+}
+
+fn age(written_at: u64, now: Duration) -> Result<Duration, Outdated> {
+    let now = Duration::from_secs(now.as_secs());
+    let age = now.checked_sub(Duration::from_secs(written_at));
+    match age {
+        None => Err(Outdated::FromTheFuture),
+        Some(age) if age > State::LONGEST_AGE => Err(Outdated::Old { age }),
+        Some(age) => Ok(age),
+    }
 }
 
 fn virtual_server(text: &str) -> Result<VirtualServerName, Refusal> {

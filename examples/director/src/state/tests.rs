@@ -79,7 +79,7 @@ proptest! {
     fn what_is_written_is_read(state in state(), age in 0..=60_u64) {
         let text = state.to_bytes(NOW).unwrap();
         let age = Duration::from_secs(age);
-        prop_assert_eq!(State::from_bytes(&text, NOW + age).unwrap(), (state, age));
+        prop_assert_eq!(State::from_bytes(&text, NOW + age).unwrap(), (state, Ok(age)));
     }
 
     #[test]
@@ -111,17 +111,26 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn what_is_old_from_the_future_or_of_another_version_is_refused_with_its_reason() {
-    let at = |at: u64, now: u64| {
-        let text = State::default().to_bytes(Duration::from_secs(at)).unwrap();
-        State::from_bytes(&text, Duration::from_secs(now)).map_err(|error| error.to_string())
+fn of_an_old_one_what_checks_knew_is_not_believed_and_the_rest_is() {
+    let known = r#"{"version":1,"written_at":100,"checks":[{"virtual_server":"10.1.0.100 80",
+        "real_server":"10.0.0.1:80","number":0,"fingerprint":1,"up":false}],
+        "orders":[{"virtual_server":"10.1.0.100 80","real_server":"10.0.0.1:80","disabled":true}],
+        "owned":["-D -t 10.1.0.100:80"]}"#;
+    let at = |now: u64| {
+        let read = State::from_bytes(known.as_bytes(), Duration::from_secs(now));
+        let (state, age) = read.unwrap();
+        assert_eq!((state.orders.len(), state.owned.services.len()), (1, 1));
+        (state.checks.len(), age.map_err(|it| it.to_string()))
     };
-    assert!(at(100, 160).is_ok());
-    assert_eq!(at(100, 161).unwrap_err(), "it is 61 s old, more than 60 s");
-    assert_eq!(
-        at(100, 99).unwrap_err(),
-        "it is from the future: the clock was set back"
-    );
+    assert_eq!(at(160), (1, Ok(Duration::from_secs(60))));
+    let old = String::from("it is 61 s old, more than 60 s");
+    assert_eq!(at(161), (0, Err(old)));
+    let future = String::from("it is from the future: the clock was set back");
+    assert_eq!(at(99), (0, Err(future)));
+}
+
+#[test]
+fn one_of_another_version_or_without_a_meaning_is_refused_with_its_reason() {
     assert_eq!(
         refusal(r#"{"version":2,"anything":"else"}"#),
         "it has version 2, and this daemon reads version 1"
