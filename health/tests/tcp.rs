@@ -8,6 +8,7 @@ use std::{
 };
 
 use health::{Connect, HealthProbe, ProbeError, Success, Target, TcpProbe};
+use lab::Swallower;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -101,20 +102,8 @@ async fn a_refused_connection_says_where() {
 
 #[tokio::test]
 async fn a_server_that_swallows_packets_outlasts_the_probes_own_time() {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let any = "127.0.0.1:0".parse::<SocketAddr>().unwrap();
-    listener.bind(&any.into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    // Who connects after the backlog is full gets no answer.
-    let fill = || {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        drop(socket.connect(&address));
-        socket
-    };
-    let _backlog: Vec<_> = (0..8).map(|_| fill()).collect();
-    let target = Target::new(address.as_socket().unwrap());
+    let hanging = Swallower::listen("127.0.0.1:0".parse().unwrap());
+    let target = Target::new(hanging.address());
     let timeout = Duration::from_millis(50);
     let error = probe(target, |connect| connect.timeout = Some(timeout)).await;
     assert!(

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lab::wait_until;
+use lab::{Swallower, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -198,4 +198,36 @@ fn connections_go_to_the_servers_that_answer() {
     wait_until("both again", SOON, || {
         [*b"1212", *b"2121"].contains(&four())
     });
+}
+
+#[test]
+fn clients_do_not_wait_for_a_server_that_hangs() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = unused.local_addr().unwrap();
+    drop(unused);
+    let hanging = Swallower::listen("127.0.0.1:0".parse().unwrap());
+    let good = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [listen, hanging.address(), good.local_addr().unwrap()];
+    let addresses = addresses.map(|address| address.to_string());
+    thread::spawn(move || {
+        for stream in good.incoming() {
+            stream.unwrap().write_all(b"2").ok();
+        }
+    });
+    let arguments = addresses.each_ref().map(String::as_str);
+    let _program = Running::start(env!("CARGO_BIN_EXE_tcp_pool"), &arguments);
+
+    // Less than the two seconds after which the data plane itself tries another server.
+    let patience = Duration::from_millis(1500);
+    let ask = || {
+        let mut answer = [0];
+        let mut stream = TcpStream::connect(listen).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
+        stream.read_exact(&mut answer).ok()?;
+        Some(answer[0])
+    };
+    wait_until("an answer", SOON, || ask() == Some(b'2'));
+    for _ in 0..8 {
+        assert_eq!(ask(), Some(b'2'));
+    }
 }

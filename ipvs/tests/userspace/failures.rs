@@ -11,7 +11,8 @@ use std::{
 };
 
 use ipvs::{Endpoint, SchedulerName};
-use socket2::{Domain, SockRef, Socket, Type};
+use lab::Swallower;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -331,8 +332,8 @@ async fn who_waits_for_a_server_that_says_nothing_is_known_and_others_do_not_wai
 #[tokio::test]
 async fn a_server_whose_backlog_is_full_is_passed_over_in_its_part_of_the_time() {
     let mut pool = Pool::start().await;
-    let full = Full::new();
-    pool.rig.add(full.endpoint).await;
+    let hanging = Swallower::listen((Ipv4Addr::new(127, 0, 4, 100), 0).into());
+    pool.rig.add(hanging.address().into()).await;
 
     assert_eq!(pool.load().await, ALL_ANSWERED);
 
@@ -358,32 +359,4 @@ async fn when_no_server_takes_a_connection_every_client_is_told() {
         pool.servers.push(Server::start(address).await);
     }
     assert_eq!(pool.load().await, ALL_ANSWERED);
-}
-
-/// A server that listens and takes no connection: its backlog is full.
-struct Full {
-    endpoint: Endpoint,
-    _sockets: Vec<Socket>,
-}
-
-impl Full {
-    fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        let any: SocketAddr = (Ipv4Addr::new(127, 0, 4, 100), 0).into();
-        listener.bind(&any.into()).expect("a free port");
-        listener.listen(0).expect("it is bound");
-        let address = listener.local_addr().expect("it is bound");
-        let mut sockets = vec![listener];
-        // One is taken into the backlog; those that follow wait to be.
-        for _ in 0..4 {
-            let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            client.set_nonblocking(true).expect("a socket");
-            client.connect(&address).expect_err("it is in progress");
-            sockets.push(client);
-        }
-        Self {
-            endpoint: address.as_socket().expect("of IPv4").into(),
-            _sockets: sockets,
-        }
-    }
 }
