@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     listener::{Listener, listen},
     now,
-    shared::{ShardId, Shared},
+    shared::{SETTLED_AT_A_TIME, ShardId, Shared},
     tcp, udp,
 };
 use crate::{Endpoint, Protocol, ServiceKey};
@@ -130,6 +130,11 @@ fn carry(
 /// Does what is due when it is due.
 async fn keep_time(shared: Arc<Shared>) {
     loop {
+        // Tens of thousands may have been busy since: they do not hold all shards up at once.
+        for _ in 0..shared.unsettled() / SETTLED_AT_A_TIME {
+            shared.settle_some();
+            tokio::task::yield_now().await;
+        }
         let now = now();
         shared.handle_timeout(now);
         let due = shared.core().plane.poll_timeout();

@@ -19,6 +19,9 @@ use crate::{
     plane::{Flow, FlowId, Passed, Plane, Route, Step},
 };
 
+/// How many connections of a shard are entered in the core at a time.
+pub(super) const SETTLED_AT_A_TIME: usize = 256;
+
 /// What the shards of a data plane share. The lock of the core is held for a lookup at a time, when
 /// a connection begins and ends; what passes meanwhile is entered in the ledger of its shard, which
 /// nobody else wants.
@@ -93,6 +96,27 @@ impl Shared {
             match rows.get_mut(&id) {
                 Some(row) => merge(row, passed),
                 None => drop(rows.insert(id, passed)),
+            }
+        }
+    }
+
+    /// How many connections wait to be entered in the core, on the shard where they are most.
+    pub(super) fn unsettled(&self) -> usize {
+        let rows = self.ledgers.iter().map(|it| lock(&it.0).len());
+        rows.max().unwrap_or(0)
+    }
+
+    /// Enters what passed through [`SETTLED_AT_A_TIME`] connections of each shard.
+    pub(super) fn settle_some(&self) {
+        for ledger in &self.ledgers {
+            // Together, so that no connection is forgotten between the two.
+            let mut core = self.core();
+            let mut rows = lock(&ledger.0);
+            for _ in 0..SETTLED_AT_A_TIME {
+                let Some((id, passed)) = rows.pop_first() else {
+                    break;
+                };
+                core.plane.passed(id, passed);
             }
         }
     }
@@ -249,4 +273,67 @@ fn merge(row: &mut Passed, more: Passed) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is under the lock is whole between any two statements that can panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::{Change, DestinationSettings, Forwarding, ServiceSettings, userspace::now};
+
+    /// What one shard has, with a service and its destination.
+    pub(in crate::userspace) fn with_a_service(at: Endpoint) -> Shared {
+        let config = Config {
+            shards: NonZeroUsize::MIN,
+            ..Config::default()
+        };
+        let limits = Limits::new(&config, 10_000);
+        let shared = Shared::new(config, limits);
+        let service = ServiceKey::tcp(at);
+        for change in [
+            Change::AddService {
+                service,
+                settings: ServiceSettings::default(),
+            },
+            Change::AddDestination {
+                service,
+                destination: "10.0.0.1:80".parse().unwrap(),
+                settings: DestinationSettings::new(Forwarding::Masquerade),
+            },
+        ] {
+            shared.core().plane.apply(&change, now()).unwrap();
+        }
+        shared
+    }
+
+    #[test]
+    fn what_passed_is_entered_some_at_a_time_and_whole() {
+        let at = "10.1.0.100:80".parse().unwrap();
+        let shared = with_a_service(at);
+        let count = 2 * SETTLED_AT_A_TIME + 1;
+        for port in (1..).take(count) {
+            let client = Endpoint::new([192, 0, 2, 7].into(), port);
+            let begun = shared
+                .core()
+                .plane
+                .begin(Flow::tcp(client, at), None, now());
+            let id = begun.unwrap().id.unwrap();
+            for step in [Step::Established, Step::Data] {
+                let traffic = Traffic {
+                    bytes_in: 7,
+                    ..Traffic::ZERO
+                };
+                let at = now();
+                shared.note(ShardId(0), id, Passed { traffic, step, at });
+            }
+        }
+        for left in [count, SETTLED_AT_A_TIME + 1, 1, 0] {
+            assert_eq!(shared.unsettled(), left);
+            shared.settle_some();
+        }
+        let snapshot = shared.settled().plane.snapshot();
+        let total = snapshot.services[0].statistics.total;
+        assert_eq!(total.bytes_in, 14 * count as u64);
+    }
 }

@@ -107,35 +107,16 @@ fn reset(stream: &TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Change, DestinationSettings, Forwarding, ServiceKey, ServiceSettings,
-        userspace::{Config, Limits},
-    };
+    use crate::userspace::shared::tests::with_a_service;
 
     #[test]
     fn the_task_of_a_connection_is_small() {
-        let config = Config::default();
-        let limits = Limits::new(&config, 1_000);
-        let shared = Arc::new(Shared::new(config, limits));
         let flow = Flow::tcp(
             "192.0.2.7:4012".parse().unwrap(),
             "10.1.0.100:80".parse().unwrap(),
         );
-        let service = ServiceKey::tcp(flow.to);
+        let shared = Arc::new(with_a_service(flow.to));
         let mut core = shared.core();
-        for change in [
-            Change::AddService {
-                service,
-                settings: ServiceSettings::default(),
-            },
-            Change::AddDestination {
-                service,
-                destination: "10.0.0.1:80".parse().unwrap(),
-                settings: DestinationSettings::new(Forwarding::Masquerade),
-            },
-        ] {
-            core.plane.apply(&change, now()).unwrap();
-        }
         let route = core.plane.begin(flow, None, now()).unwrap();
         drop(core);
         let carried = Carried {
