@@ -68,6 +68,7 @@ fn a_daemon_tells_what_a_reload_would_change_and_then_changes_that() {
     ] {
         assert!(text.contains(line), "{line}{text}");
     }
+    assert!(!text.contains("warning"), "{text}");
     // Nothing has changed by that, and what a reload tells is the same.
     assert_eq!(ask("again", &[]), (0, text.clone()));
     let (code, json) = ask("json", &["--format", "json"]);
@@ -77,6 +78,12 @@ fn a_daemon_tells_what_a_reload_would_change_and_then_changes_that() {
     let reloaded = node.run(&program, &["reload", "--control", &socket_text]);
     assert_eq!(reloaded, format!("reloaded\n{text}"));
     assert_eq!(ask("done", &[]), (0, String::from("nothing changes\n")));
+
+    let elsewhere = after.replace("eth0", "eth7");
+    fs::write(&file, format!("{elsewhere}{}", pool(3))).expect("the file can be written");
+    let (code, text) = ask("elsewhere", &[]);
+    let told = "warning: interface eth7 does not exist: VI_1 waits for it in FAULT STATE\n";
+    assert!(code == 0 && text.contains(told), "{text}");
 
     fs::write(&file, "vrrp_instance VI_1 {\n priority 300\n}\n").expect("the file can be written");
     let (code, text) = ask("wrong", &[]);

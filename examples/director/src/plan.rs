@@ -9,6 +9,8 @@
 //! | `kernel` | the changes of the kernel's table, and what they do to clients |
 //! | `text` | all of it for people |
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::conf::model::{Config, Global, Lvs, TlsClient};
@@ -42,6 +44,8 @@ pub struct Plan {
     pub real_servers: Difference,
     /// Health checks that begin, stop and change.
     pub checks: Difference,
+    /// What of it cannot do as the file says on this machine as it is, for people.
+    pub warnings: Vec<String>,
     /// The kernel's table; `None`: nothing is balanced, before and after.
     pub kernel: Option<Kernel>,
 }
@@ -102,6 +106,19 @@ impl Plan {
         let settings = settings::tls(was_tls.as_ref(), after.tls.as_ref());
         self.global
             .note("SSL", was_tls.is_some(), after.tls.is_some(), settings);
+    }
+
+    /// Notes that an instance needs an interface that there is not, if anything changes about that
+    /// instance: of another it is no news.
+    pub fn warn_of_missing_interface(&mut self, instance: &str, interface: impl fmt::Display) {
+        let mut changed = self.instances.changed.iter().map(|changed| &changed.name);
+        let is_news = self.instances.added.iter().any(|name| name == instance)
+            || changed.any(|name| name == instance);
+        if is_news {
+            self.warnings.push(format!(
+                "interface {interface} does not exist: {instance} waits for it in FAULT STATE"
+            ));
+        }
     }
 
     /// Whether nothing would change.

@@ -270,3 +270,16 @@ proptest::proptest! {
         });
     }
 }
+
+#[test]
+fn an_interface_that_there_is_not_is_told_where_the_instance_changes() {
+    let moved = INSTANCE.replace("eth0", "eth7");
+    let mut changed = plan(INSTANCE, &moved);
+    changed.warn_of_missing_interface("VI_1", "eth7");
+    let told = "warning: interface eth7 does not exist: VI_1 waits for it in FAULT STATE\n\
+                vrrp_instance 1 changed\n";
+    assert!(changed.to_string().ends_with(told), "{changed}");
+    let mut same = plan(INSTANCE, INSTANCE);
+    same.warn_of_missing_interface("VI_1", "eth0");
+    assert_eq!(same.to_string(), "nothing changes\n");
+}

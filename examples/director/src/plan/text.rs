@@ -18,6 +18,9 @@ impl fmt::Display for Plan {
             writeln!(f, "ipvs, in this order")?;
             kernel.changes.iter().try_for_each(|change| change.fmt(f))?;
         }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
         writeln!(f, "{}", self.summary())
     }
 }

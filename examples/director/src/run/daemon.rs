@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
-use vrrp::{Change, Event, Happening, Links, Role, TrackerState};
+use vrrp::{Change, Event, Happening, Links, Role, RouterConfig, TrackerState};
 
 use super::Backend;
 use super::balancing::{Act, Balancing, Ending};
@@ -299,23 +299,29 @@ impl Daemon {
     }
 
     fn warn_of_missing_interfaces(&self, settings: &Settings) {
-        for router in &settings.routers {
-            let wanted = router.held_vips();
-            let of_vips = wanted.iter().filter_map(|vip| vip.interface.as_ref());
-            let names: BTreeSet<_> = of_vips.chain([&router.interface]).collect();
-            for interface in names
-                .into_iter()
-                .filter(|name| !self.known_links.contains_key(*name))
-            {
-                warn!(
-                    instance = %router.name, %interface,
-                    "({}) interface {interface} does not exist: the instance waits for it in \
-                     FAULT STATE",
-                    router.name
-                );
-            }
+        for (router, interface) in missing_interfaces(&settings.routers, &self.known_links) {
+            warn!(
+                instance = %router.name, %interface,
+                "({}) interface {interface} does not exist: the instance waits for it in FAULT STATE",
+                router.name
+            );
         }
     }
+}
+
+/// Each instance with each interface that it needs and that there is not.
+fn missing_interfaces<'a>(
+    routers: impl IntoIterator<Item = &'a RouterConfig>,
+    links: &Links,
+) -> impl Iterator<Item = (&'a RouterConfig, Arc<str>)> {
+    routers.into_iter().flat_map(move |router| {
+        let wanted = router.held_vips();
+        let of_vips = wanted.iter().filter_map(|vip| vip.interface.as_ref());
+        let names: BTreeSet<_> = of_vips.chain([&router.interface]).collect();
+        let missing = names.into_iter().filter(|name| !links.contains_key(*name));
+        let missing: Vec<_> = missing.map(|name| (router, Arc::clone(name))).collect();
+        missing
+    })
 }
 
 /// All addresses of this machine.

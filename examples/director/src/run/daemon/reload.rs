@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use super::{Config, Daemon, Settings, addresses};
+use super::{Config, Daemon, Settings, addresses, missing_interfaces};
 use crate::{
     balance::Probes,
     log::chain,
@@ -88,7 +88,17 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Plan::new(self.config.as_ref(), config, kernel))
+        Ok(self.plan_with(config, kernel))
+    }
+
+    /// From what is in force, on the interfaces that there are.
+    fn plan_with(&self, config: &Config, kernel: Option<Kernel>) -> Plan {
+        let mut plan = Plan::new(self.config.as_ref(), config, kernel);
+        let routers = config.instances.iter().map(|instance| &instance.router);
+        for (router, interface) in missing_interfaces(routers, &self.known_links) {
+            plan.warn_of_missing_interface(&router.name, &interface);
+        }
+        plan
     }
 
     pub(super) async fn apply(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
@@ -119,7 +129,7 @@ impl Daemon {
             }
             return Err(error.into());
         }
-        let plan = Plan::new(self.config.as_ref(), &settings.config, kernel);
+        let plan = self.plan_with(&settings.config, kernel);
         self.config = Some(settings.config);
         Ok(plan)
     }
