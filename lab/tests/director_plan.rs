@@ -114,4 +114,16 @@ fn without_a_daemon_it_is_told_what_a_start_would_do() {
     assert!(text.contains("This is what a start would do."), "{text}");
     assert!(text.contains("  + VI_1\n"), "{text}");
     assert!(text.contains("  -A -t 192.0.2.100:80 -s mh\n"), "{text}");
+
+    // A start would go on without what it does not understand, and says so.
+    let state = node.write("state", "{}");
+    let state = [
+        "--backend",
+        "memory",
+        "--state",
+        &state.display().to_string(),
+    ];
+    let (code, text) = plan(&node, "state", &file, &socket, &state);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("is not gone on with: it is broken"), "{text}");
 }

@@ -207,10 +207,15 @@ impl Control {
     }
 }
 
+/// Where a daemon that listens on that socket keeps what it knows.
+pub(crate) fn state_path(socket: &Path) -> PathBuf {
+    beside(socket, ".state")
+}
+
 impl Control {
     /// Where a daemon that listens here keeps what it knows.
     pub(crate) fn state_path(&self) -> PathBuf {
-        beside(&self.path, ".state")
+        state_path(&self.path)
     }
 }
 

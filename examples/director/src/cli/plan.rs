@@ -34,6 +34,9 @@ pub(super) struct Plan {
     /// The control socket of the daemon.
     #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
     control: PathBuf,
+    /// As in `director run`, where no daemon answers: a start goes on with what is kept there.
+    #[arg(long, value_name = "PATH")]
+    state: Option<PathBuf>,
     /// What balances load, where no daemon answers.
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "kernel")]
     backend: run::Backend,
@@ -77,17 +80,16 @@ impl Plan {
             }),
             Err(error @ AskError::Unreachable { .. }) => {
                 // Nothing is left to do if that cannot be said.
-                writeln!(
-                    io::stderr(),
-                    "{}\nThis is what a start would do.",
-                    chain(&error)
-                )
-                .ok();
+                let mut say = |line: &str| drop(writeln!(io::stderr(), "{line}"));
+                say(&chain(&error));
+                say("This is what a start would do.");
                 let mut options = run::Options::new(file);
+                options.control = Some(self.control.clone());
+                options.state.clone_from(&self.state);
                 options.backend = self.backend;
                 options.reading.lenient = self.lenient;
                 options.reading.config_id.clone_from(&self.config_id);
-                run::plan(&options, &Host)
+                run::plan(&options, &Host, &mut say)
             }
             Err(error) => Planned::Impossible(chain(&error)),
         }

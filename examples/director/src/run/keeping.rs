@@ -204,6 +204,33 @@ fn state(memory: &Memory, known: &Snapshot<CheckName>) -> State {
 
 /// What the daemon before this one knew, if it is to be gone on with; the log says why not.
 pub(super) async fn recall(path: &Path) -> State {
+    let (state, remarks) = look(path).await;
+    for remark in remarks {
+        match remark {
+            Remark::GoneOnWith(text) => info!("{text}"),
+            Remark::LeftOut(text) => warn!("{text}"),
+        }
+    }
+    state
+}
+
+/// What becomes of something that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Remark {
+    GoneOnWith(String),
+    LeftOut(String),
+}
+
+impl Remark {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::GoneOnWith(text) | Self::LeftOut(text) => text,
+        }
+    }
+}
+
+/// What a start would go on with, and what is to be told of it.
+pub(super) async fn look(path: &Path) -> (State, Vec<Remark>) {
     let file = path.to_owned();
     let read = spawn_blocking(move || {
         let Some(text) = file::read(&file).map_err(|error| chain(&error))? else {
@@ -213,34 +240,33 @@ pub(super) async fn recall(path: &Path) -> State {
         state.map(Some).map_err(|error| chain(&error))
     });
     let path = path.display();
-    match read.await {
-        Ok(Ok(None)) => State::default(),
-        Ok(Ok(Some((state, age)))) => {
-            match age {
-                Ok(age) => {
-                    let (checks, age) = (state.checks.len(), age.as_secs());
-                    info!(
-                        "Going on with what was known {age} s ago of {checks} checks, from {path}"
-                    );
-                }
-                Err(outdated) => {
-                    warn!("What checks knew is not gone on with, from {path}: {outdated}");
-                }
-            }
-            for (server, order) in &state.orders {
-                info!("Order taken up from {path}: {server}: {order}");
-            }
-            state
-        }
+    let (state, age) = match read.await {
+        Ok(Ok(None)) => return (State::default(), Vec::new()),
+        Ok(Ok(Some(kept))) => kept,
         Ok(Err(why)) => {
-            warn!("What is kept in {path} is not gone on with: {why}");
-            State::default()
+            let left = format!("What is kept in {path} is not gone on with: {why}");
+            return (State::default(), vec![Remark::LeftOut(left)]);
         }
         Err(error) => {
-            error!("{path} was not read: {}", chain(&error));
-            State::default()
+            let left = format!("{path} was not read: {}", chain(&error));
+            return (State::default(), vec![Remark::LeftOut(left)]);
         }
-    }
+    };
+    let checks = match age {
+        Ok(age) => Remark::GoneOnWith(format!(
+            "Going on with what was known {} s ago of {} checks, from {path}",
+            age.as_secs(),
+            state.checks.len()
+        )),
+        Err(outdated) => Remark::LeftOut(format!(
+            "What checks knew is not gone on with, from {path}: {outdated}"
+        )),
+    };
+    let orders = state.orders.iter().map(|(server, order)| {
+        Remark::GoneOnWith(format!("Order taken up from {path}: {server}: {order}"))
+    });
+    let remarks = std::iter::once(checks).chain(orders).collect();
+    (state, remarks)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver's clock of the file")]

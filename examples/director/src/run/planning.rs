@@ -8,11 +8,12 @@ use super::{
     Options, Refusal,
     balancing::plan_start,
     daemon::{CurrentRunner, Daemon, ReloadError},
+    keeping::look,
     means::Means,
     read,
     settings::Settings,
 };
-use crate::{balance::Probes, conf::Environment, log::chain, plan::Plan};
+use crate::{balance::Probes, conf::Environment, control, log::chain, plan::Plan};
 
 /// What came of asking for a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +51,14 @@ impl From<Result<Plan, ReloadError>> for Planned {
     }
 }
 
-/// What starting with these options would change on this machine, where no daemon runs. Changes
+/// What starting with these options would change on this machine, where no daemon runs. What is
+/// gone on with of what a daemon has kept, and what is not, is told to `remark`, a line each. Changes
 /// nothing. Blocks the calling thread.
-pub fn plan(options: &Options, environment: &dyn Environment) -> Planned {
+pub fn plan(
+    options: &Options,
+    environment: &dyn Environment,
+    remark: &mut dyn FnMut(&str),
+) -> Planned {
     let settings = match read(&options.file, options, environment) {
         Ok(settings) => settings,
         Err(refusal) => return refusal.into(),
@@ -61,19 +67,30 @@ pub fn plan(options: &Options, environment: &dyn Environment) -> Planned {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(of_start(options, &settings)).into(),
+        Ok(runtime) => runtime
+            .block_on(of_start(options, &settings, remark))
+            .into(),
         Err(error) => Planned::Impossible(chain(&error)),
     }
 }
 
-async fn of_start(options: &Options, settings: &Settings) -> Result<Plan, ReloadError> {
+async fn of_start(
+    options: &Options,
+    settings: &Settings,
+    remark: &mut dyn FnMut(&str),
+) -> Result<Plan, ReloadError> {
     let config = &settings.config;
     let kernel = match config.balances() {
         false => None,
         true => {
             let means = Means::of(options.backend).await?;
             let probes = Probes::new(Arc::new(CurrentRunner::new(settings)));
-            Some(plan_start(&*means.backend, probes, config).await?)
+            let socket = options.control.as_deref();
+            let beside = || control::state_path(socket.unwrap_or(Path::new(control::DEFAULT_PATH)));
+            let path = options.state.clone().unwrap_or_else(beside);
+            let (state, remarks) = look(&path).await;
+            remarks.iter().for_each(|it| remark(it.text()));
+            Some(plan_start(&*means.backend, probes, config, state).await?)
         }
     };
     Ok(Plan::new(None, config, kernel))

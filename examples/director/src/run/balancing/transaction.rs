@@ -162,7 +162,7 @@ impl Task {
 
     async fn foresee(&mut self, config: &Config) -> Result<Next, BalanceError> {
         let mut recheck = self.probes.recheck(config)?;
-        self.recall(&mut recheck.asks, config);
+        recall(&self.recalled, &mut recheck.asks, config);
         let foreseen = self.fleet.foresee(recheck.asks.iter().cloned()).await?;
         let known = self.fleet.snapshot();
         let known = known.borrow();
@@ -175,18 +175,6 @@ impl Task {
             recheck,
             table: balancer.table(),
         })
-    }
-
-    /// What the daemon before this one knew by the checks of its first configuration.
-    fn recall(&self, asks: &mut [Ask<CheckName, Check>], config: &Config) {
-        if self.recalled.checks.is_empty() {
-            return;
-        }
-        let fingerprints = fingerprints(&config.virtual_servers, config.tls.as_ref());
-        for ask in asks {
-            let fingerprint = fingerprints.get(&ask.service);
-            ask.known = fingerprint.and_then(|it| self.recalled.standing(&ask.service, *it));
-        }
     }
 
     async fn commit(&mut self, next: Next, config: &Config) -> Result<(), BalanceError> {
@@ -227,7 +215,19 @@ impl Task {
     }
 }
 
-/// What a start would make of a kernel's table; nothing changes.
+/// What the daemon before this one knew by the checks of its first configuration.
+fn recall(recalled: &State, asks: &mut [Ask<CheckName, Check>], config: &Config) {
+    if recalled.checks.is_empty() {
+        return;
+    }
+    let fingerprints = fingerprints(&config.virtual_servers, config.tls.as_ref());
+    for ask in asks {
+        let fingerprint = fingerprints.get(&ask.service);
+        ask.known = fingerprint.and_then(|it| recalled.standing(&ask.service, *it));
+    }
+}
+
+/// What a start that goes on with `recalled` would make of a kernel's table; nothing changes.
 ///
 /// # Errors
 /// The table cannot be read, or the configuration cannot be carried out.
@@ -235,20 +235,33 @@ pub(in crate::run) async fn plan_start(
     backend: &dyn IpvsBackend,
     mut probes: Probes,
     config: &Config,
+    recalled: State,
 ) -> Result<Kernel, BalanceError> {
     let running = backend.snapshot().await?;
-    let asks = probes.recheck(config)?.asks;
+    let mut asks = probes.recheck(config)?.asks;
+    recall(&recalled, &mut asks, config);
     let foreseen: BTreeMap<CheckName, Standing> = Fleet::new(CONCURRENCY, 0)
         .foresee(asks)
         .map_err(health::AskError::from)?;
     let mut balancer = Balancer::new(running.timeouts);
+    balancer.take_up(recalled.orders);
     balancer.configure(config, |check| foreseen.get(check).copied());
     let table = running.table();
+    let owned = super::owned_at_start(&table, config.lvs.flush, &recalled.owned);
+    // What is a start's to change is as it was left: nothing of it is being changed already.
+    let mut before = table;
+    before
+        .services
+        .retain(|key, _| owned.services.contains(key));
+    before
+        .daemons
+        .retain(|role, _| owned.daemons.contains(role));
+    before.timeouts = None;
     Ok(Kernel::new(&Tables {
         running: &running,
-        before: &Table::default(),
+        before: &before,
         after: &balancer.table(),
-        owned: &super::owned_at_start(&table, config.lvs.flush, &Ownership::default()),
+        owned: &owned,
         grace: LAST_CONNECTIONS,
     }))
 }

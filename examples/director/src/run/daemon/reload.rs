@@ -11,8 +11,10 @@ use crate::{
     plan::{Kernel, Plan},
     run::{
         balancing::{BalanceError, Balancing, plan_start},
+        keeping::look,
         means::Means,
     },
+    state::State,
 };
 
 /// Why settings are not taken over.
@@ -84,7 +86,11 @@ impl Daemon {
             None if config.balances() => {
                 let means = Means::of(self.wiring.backend).await?;
                 let probes = Probes::new(Arc::clone(&self.runner) as _);
-                Some(plan_start(&*means.backend, probes, config).await?)
+                let state = match &self.wiring.state {
+                    Some(path) => look(path).await.0,
+                    None => State::default(),
+                };
+                Some(plan_start(&*means.backend, probes, config, state).await?)
             }
             None => None,
         };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::run::keeping::look;
 
 const CHECKED: &str = "virtual_server 10.1.0.100 80 {\nprotocol TCP\nlb_algo rr\nlb_kind NAT\n\
     delay_loop 5\n\
@@ -127,4 +128,48 @@ async fn what_no_probe_has_shown_is_not_kept() {
     let kept = recall(&path).await;
     let names = kept.checks.keys().map(|name| name.real_server.to_string());
     assert_eq!(names.collect::<Vec<_>>(), ["10.0.0.1:80"]);
+}
+
+/// What a start with that file would do, in the words of `ipvsadm`.
+async fn planned(kernel: &Kernel, text: &str, state: &Path) -> Vec<String> {
+    let runner = FakeRunner::new(|_| (Duration::ZERO, Outcome::Success));
+    let recalled = look(state).await.0;
+    let plan = plan_start(kernel, Probes::new(runner), &config(text), recalled).await;
+    let changes = plan.unwrap().changes.into_iter();
+    changes.map(|change| change.command).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_a_start_goes_on_with_what_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state");
+    let kernel = Kernel::new();
+    let (first, _) = start(&kernel, &path, true).await;
+    let other = server("NAT").replace("10.1.0.100", "10.1.0.200");
+    let both = format!("{CHECKED}{other}");
+    first.configure(&config(&both)).await.unwrap();
+    act(&first, "10.0.0.1:80", Action::Drain).await.unwrap();
+    die(first).await;
+
+    // One is dead, one is drained, and the table is right.
+    assert_eq!(planned(&kernel, &both, &path).await, [] as [&str; 0]);
+    let changes = planned(&kernel, CHECKED, &path).await;
+    assert_eq!(changes, ["-D -t 10.1.0.200:80"]);
+    // Without it the other service is a stranger's, and nobody is known to be dead or drained.
+    let missing = directory.path().join("missing");
+    let changes = planned(&kernel, CHECKED, &missing).await;
+    let expected = [
+        "-a -t 10.1.0.100:80 -r 10.0.0.2:80 -m -w 1",
+        "-e -t 10.1.0.100:80 -r 10.0.0.1:80 -m -w 1",
+    ];
+    assert_eq!(changes, expected);
+    // All is a start's own that is told to flush.
+    let flushing = format!("global_defs {{\nlvs_flush\n}}\n{CHECKED}");
+    let changes = planned(&kernel, &flushing, &missing).await;
+    assert!(
+        changes.contains(&String::from("-D -t 10.1.0.200:80")),
+        "{changes:?}"
+    );
+    // Nothing was done.
+    assert_eq!(services(&kernel).await, 2);
 }
