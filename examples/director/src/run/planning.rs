@@ -86,7 +86,8 @@ async fn of_start(
             let means = Means::of(options.backend).await?;
             let probes = Probes::new(Arc::new(CurrentRunner::new(settings)));
             let socket = options.control.as_deref();
-            let beside = || control::state_path(socket.unwrap_or(Path::new(control::DEFAULT_PATH)));
+            let beside =
+                || control::state_path(socket.unwrap_or_else(|| Path::new(control::DEFAULT_PATH)));
             let path = options.state.clone().unwrap_or_else(beside);
             let (state, remarks) = look(&path).await;
             remarks.iter().for_each(|it| remark(it.text()));
