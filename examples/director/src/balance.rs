@@ -114,8 +114,9 @@ impl Balancer {
     /// Balances as this configuration says from now on; `standing` is what is known of a check.
     ///
     /// A virtual server that is configured as before goes on undisturbed, and nothing is asked of
-    /// its checks: [`on_check`](Self::on_check) tells of those. One that has changed keeps what is known of its real servers, by their names. So does what is ordered for them;
-    /// for one that is not named any more it is kept for the configuration after this one.
+    /// its checks: [`on_check`](Self::on_check) tells of those. One that has changed keeps what is
+    /// known of its real servers, by their names, and what is ordered for them; for one that is not
+    /// named any more that is kept for the configuration after this one.
     pub fn configure(
         &mut self,
         config: &Config,

@@ -30,6 +30,9 @@ pub enum AskError {
         #[source]
         source: io::Error,
     },
+    /// It cannot be written as JSON: the name of a file is not UTF-8.
+    #[error("this cannot be asked")]
+    Unwritable(#[source] serde_json::Error),
     /// The connection broke.
     #[error("the daemon did not answer")]
     Broken(#[from] io::Error),
@@ -50,7 +53,8 @@ enum Answer {
 /// # Errors
 /// Nobody answers, or the daemon refuses.
 pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
-    let request = serde_json::to_string(&Question { request: ask }).map_err(io::Error::from)?;
+    let request =
+        serde_json::to_string(&Question { request: ask }).map_err(AskError::Unwritable)?;
     ask_within(path, &request, PATIENCE)
 }
 
@@ -61,7 +65,7 @@ pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
 pub(super) fn answers(path: &Path) -> bool {
     match ask_within(path, "", LIFE_SIGN) {
         Ok(_) | Err(AskError::Refused(_)) => true,
-        Err(AskError::Unreachable { .. } | AskError::Broken(_)) => false,
+        Err(AskError::Unreachable { .. } | AskError::Unwritable(_) | AskError::Broken(_)) => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The control socket, with a client at its other end.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use super::*;
 
 #[test]
@@ -129,4 +131,12 @@ async fn the_socket_of_another_daemon_in_the_same_place_stays() {
     assert!(path.exists());
     drop(after);
     assert!(!path.exists());
+}
+
+#[test]
+fn a_file_whose_name_is_not_utf_8_cannot_be_asked_for() {
+    let file = PathBuf::from(std::ffi::OsStr::from_bytes(b"/etc/\xff.conf"));
+    let refused = client::ask(Path::new("/nonexistent"), Ask::Plan { file }).unwrap_err();
+    let error = crate::log::chain(&refused);
+    assert!(error.contains("UTF-8"), "{error}");
 }

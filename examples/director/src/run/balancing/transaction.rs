@@ -64,8 +64,8 @@ impl Balancing {
         answer.await.map_err(|_| BalanceError::Ended)?
     }
 
-    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table. Not cancel safe: a dropped call may
-    /// have changed it or not.
+    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table. Not
+    /// cancel safe: a dropped call may have changed it or not.
     ///
     /// # Errors
     /// It cannot be carried out, or the kernel refuses what is new in it; all goes on as it was.
