@@ -335,6 +335,9 @@ impl Reconciler {
         } else if compares {
             self.forget_ways();
             self.disown();
+            if let (Some(known), Some(desired)) = (&mut self.known, &self.desired) {
+                known.share(desired);
+            }
             if !std::mem::replace(&mut self.converged, true) {
                 self.holds.calm();
                 self.tell(ReconcileEvent::Converged);

@@ -80,6 +80,15 @@ impl Table {
         self.services.values_mut().map(Arc::make_mut)
     }
 
+    /// Has the services in common with `other` that are the same in both.
+    pub(crate) fn share(&mut self, other: &Self) {
+        for (key, service) in &mut self.services {
+            if let Some(same) = other.services.get(key).filter(|other| *other == service) {
+                *service = Arc::clone(same);
+            }
+        }
+    }
+
     /// The services that are not the same in two tables.
     #[must_use]
     pub fn differing(&self, other: &Self) -> BTreeSet<ServiceKey> {

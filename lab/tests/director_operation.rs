@@ -15,6 +15,9 @@ const VIP: IpAddr = vip(100);
 /// Whatever has no bound in the protocol.
 const SOON: Duration = Duration::from_secs(10);
 
+/// More than a large file takes a build that is not optimised.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const fn vip(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
 }
@@ -52,13 +55,7 @@ fn a_reload_leaves_what_is_the_same_alone() {
     wait_until("advertisements after", SOON, || seen(&capture, before + 10));
     capture.stop();
 
-    let times: Vec<_> = capture
-        .packets(of_first)
-        .iter()
-        .map(|packet| packet.at)
-        .collect();
-    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-    let longest = gaps.max().expect("there are several");
+    let longest = longest_gap(&capture, of_first);
     assert!(
         longest < Duration::from_millis(190),
         "advert_int 0.1, longest gap {longest:?}"
@@ -76,6 +73,36 @@ fn a_reload_leaves_what_is_the_same_alone() {
         || notifications.states_of("VI_2") == ["BACKUP", "MASTER", "FAULT"],
     );
     assert_eq!(notifications.states_of("VI_1"), ["BACKUP", "MASTER"]);
+}
+
+/// The thread of VRRP waits for nobody who reads a file, computes a plan or changes a table.
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn a_reload_of_thousands_of_virtual_servers_delays_no_advertisement() {
+    let (_lab, node) = one_node("thousands");
+    let notifications = Notifications::new(&node);
+    let first = instance("VI_1", 51, 100, &notifications);
+    let file = |weight| format!("{HEAD}{first}{}", virtual_servers(2_277, 16, weight));
+    let memory = ["--backend", "memory"];
+    let daemon = Peer::start_with(Software::Director, &node, &file(1), &memory);
+    wait_until("the address", PATIENCE, || node.holds(VIP));
+
+    let mut capture = Capture::start(&node, "eth0", VRRP);
+    for reload in 1..=2 {
+        daemon.reload(&file(reload + 1));
+        wait_until("the reload", PATIENCE, || {
+            daemon.log().matches("real_server 1 changed").count() == reload
+        });
+    }
+    capture.stop();
+    let longest = longest_gap(&capture, VRRP);
+    assert!(
+        longest < Duration::from_millis(190),
+        "advert_int 0.1, longest gap {longest:?}"
+    );
 }
 
 #[test]
@@ -283,6 +310,14 @@ fn a_log_that_nobody_reads_keeps_nobody_from_the_address() {
     }
 }
 
+/// The longest time between two of these packets.
+fn longest_gap(capture: &Capture, of: &str) -> Duration {
+    let packets = capture.packets(of);
+    let pairs = packets.iter().zip(packets.iter().skip(1));
+    let gaps = pairs.map(|(one, next)| next.at - one.at);
+    gaps.max().expect("there are several")
+}
+
 const HEAD: &str = "global_defs {\n script_user root\n enable_script_security\n}\n";
 
 fn one_node(name: &str) -> (Lab, Node) {
@@ -310,4 +345,38 @@ fn instance(name: &str, vrid: u8, last: u8, told: &Notifications) -> String {
         ",
         told.script()
     )
+}
+
+/// Virtual servers whose real servers are checked, of which one has this weight.
+fn virtual_servers(count: usize, real_servers: usize, weight: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let (high, low) = (number / 250, number % 250);
+        text.push_str(&format!(
+            "virtual_server 10.{high}.{low}.1 80 {{
+                delay_loop 60
+                lvs_sched wrr
+                lvs_method DR
+                protocol TCP
+            "
+        ));
+        for server in 0..real_servers {
+            let weight = if (number, server) == (0, 0) {
+                weight
+            } else {
+                1
+            };
+            text.push_str(&format!(
+                "real_server 10.{high}.{low}.{} 80 {{
+                    weight {weight}
+                    TCP_CHECK {{
+                    }}
+                }}
+                ",
+                server + 2
+            ));
+        }
+        text.push_str("}\n");
+    }
+    text
 }

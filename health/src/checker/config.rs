@@ -7,7 +7,7 @@ use super::Health;
 /// When a [`Checker`](super::Checker) probes and what it makes of the answers.
 ///
 /// Spans are from [`CheckConfig::SHORTEST`] to [`CheckConfig::LONGEST`] unless it says otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct CheckConfig {
     /// From one probe to the next while nothing is in doubt.
@@ -43,7 +43,7 @@ pub struct CheckConfig {
 }
 
 /// Where a wait begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a probe has two ends")]
 pub enum Counted {
     /// At the end of a probe: slow servers are probed less often.
@@ -54,7 +54,7 @@ pub enum Counted {
 }
 
 /// What holds before the first result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the ways a server can begin")]
 pub enum Initial {
     /// Up, but the first failure decides at once: keepalived without `alpha`.
@@ -78,7 +78,7 @@ impl Initial {
 }
 
 /// What follows on a failure of a server that is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "keepalived knows these two")]
 pub enum WhenDown {
     /// `fall` tries in a row, `retry_interval` apart, then a wait of `down_interval`: `SMTP_CHECK`.
@@ -91,7 +91,7 @@ pub enum WhenDown {
 ///
 /// A server that has gone down `falls` times within `within` is not let up before `hold` has
 /// passed since the last of them, whatever its probes say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "it is these three numbers")]
 pub struct Damping {
     /// How many times, 1 to [`Damping::MOST_FALLS`].

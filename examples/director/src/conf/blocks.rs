@@ -16,8 +16,8 @@ use super::{
 const MAX_DEPTH: usize = 32;
 
 /// Builds the tree of `tokens`.
-pub(super) fn build(tokens: Tokens, sources: &Sources, diagnostics: &mut Diagnostics) -> Tree {
-    let statements = tokens.statements.clone();
+pub(super) fn build(mut tokens: Tokens, sources: &Sources, diagnostics: &mut Diagnostics) -> Tree {
+    let statements = std::mem::take(&mut tokens.statements);
     let count = |wanted: fn(&Statement) -> bool| statements.iter().filter(|s| wanted(s)).count();
     let opened = count(|statement| matches!(statement, Statement::Open(_)));
     let closed = count(|statement| matches!(statement, Statement::Close(_)));

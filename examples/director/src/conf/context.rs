@@ -1,7 +1,5 @@
 //! What every block is read with: which keywords count, and their values.
 
-use std::collections::BTreeMap;
-
 use super::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     keywords::{Block, Content, Form, Support, blocks_with},
@@ -28,7 +26,7 @@ impl Context<'_> {
         block: &'static Block,
         items: Items<'t>,
     ) -> Vec<(&'static str, Item<'t>)> {
-        let mut first_of: BTreeMap<&'static str, Span> = BTreeMap::new();
+        let mut once: Vec<(&'static str, Span)> = Vec::new();
         let mut found = Vec::new();
         for item in items {
             let word = item.keyword();
@@ -69,19 +67,22 @@ impl Context<'_> {
             if !self.has_right_form(keyword.form, item) {
                 continue;
             }
-            let first = *first_of.entry(name).or_insert(word.span);
-            if first != word.span && !keyword.repeatable {
-                self.report(
+            found.push((name, item));
+            if keyword.repeatable {
+                continue;
+            }
+            match once.iter().find(|(other, _)| *other == name) {
+                None => once.push((name, word.span)),
+                Some((_, first)) => self.report(
                     Diagnostic::new(
                         Code::RepeatedKeyword,
                         word.span,
                         format!("`{name}` is set again; the last one counts"),
                     )
-                    .note(first, "first set here")
+                    .note(*first, "first set here")
                     .help("keep one of them"),
-                );
+                ),
             }
-            found.push((name, item));
         }
         found
     }

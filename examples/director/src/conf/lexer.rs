@@ -35,6 +35,15 @@ pub(super) enum Statement {
 }
 
 impl Tokens {
+    /// Makes room for the words of a text of so many bytes, at once instead of over and over.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        /// Of a word with its blank, as files have it that are large.
+        const BYTES: usize = 12;
+        self.text.reserve(bytes);
+        self.words.reserve(bytes / BYTES);
+        self.statements.reserve(bytes / BYTES);
+    }
+
     /// Reads the words of a line without comment. A statement ends at the line's end or a brace.
     pub(super) fn read_line(
         &mut self,

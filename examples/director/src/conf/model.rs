@@ -281,7 +281,8 @@ pub struct Notify {
 pub struct Places {
     /// The line that opens the block.
     block: Span,
-    keywords: BTreeMap<&'static str, Span>,
+    /// Each once. A short list: there may be a hundred thousand of them.
+    keywords: Vec<(&'static str, Span)>,
     entries: BTreeMap<(&'static str, String), Span>,
 }
 
@@ -297,13 +298,16 @@ impl Places {
     pub(super) const fn new(block: Span) -> Self {
         Self {
             block,
-            keywords: BTreeMap::new(),
+            keywords: Vec::new(),
             entries: BTreeMap::new(),
         }
     }
 
     pub(super) fn set(&mut self, keyword: &'static str, span: Span) {
-        self.keywords.insert(keyword, span);
+        match self.keywords.iter_mut().find(|(set, _)| *set == keyword) {
+            Some((_, place)) => *place = span,
+            None => self.keywords.push((keyword, span)),
+        }
     }
 
     pub(super) fn set_entry(&mut self, list: &'static str, entry: impl ToString, span: Span) {
@@ -319,7 +323,9 @@ impl Places {
     /// Where a keyword is set, as `interface`; the block's first line if it is not.
     #[must_use]
     pub fn of(&self, keyword: &str) -> Span {
-        self.keywords.get(keyword).copied().unwrap_or(self.block)
+        let mut keywords = self.keywords.iter();
+        let set = keywords.find(|(set, _)| *set == keyword);
+        set.map_or(self.block, |(_, span)| *span)
     }
 
     /// Where an entry of a list stands: an address in `virtual_ipaddress`, an interface in

@@ -98,8 +98,11 @@ impl<'e> Reader<'e> {
         if bytes.len() > Sources::MAX_FILE_LEN {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let text = String::from_utf8_lossy(&bytes);
-        let lossy = matches!(text, std::borrow::Cow::Owned(_));
+        let (text, lossy) = match String::from_utf8(bytes) {
+            Ok(text) => (text, false),
+            Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
+        };
+        self.tokens.reserve(text.len());
         let id = self.sources.add(path.to_owned(), &text);
         Ok(OpenFile {
             id,

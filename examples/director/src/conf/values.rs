@@ -65,7 +65,8 @@ pub(super) fn decimal_seconds(text: &str) -> Option<Duration> {
     if fraction.len() > 6 {
         return None;
     }
-    let micros: u64 = format!("{fraction:0<6}").parse().ok()?;
+    let fraction = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let micros = fraction.fold(0, |micros, digit| micros * 10 + u64::from(digit - b'0'));
     let secs: u64 = if whole.is_empty() {
         0
     } else {

@@ -25,7 +25,7 @@ impl Fingerprint {
         let asks_over_tls = matches!(&check.kind, CheckKind::Http(http) if http.tls.is_some());
         let client = client.filter(|_| asks_over_tls);
         let mut hasher = DefaultHasher::new();
-        format!("{:?} {:?} {client:?}", check.kind, check.config).hash(&mut hasher);
+        (&check.kind, &check.config, client).hash(&mut hasher);
         Self(hasher.finish())
     }
 }

@@ -46,7 +46,7 @@ impl PartialEq for Check {
 impl Eq for Check {}
 
 /// What a check does.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CheckKind {
     /// `TCP_CHECK`: connects.
@@ -189,7 +189,7 @@ pub struct Origin {
 }
 
 /// `HTTP_GET` and `SSL_GET`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct HttpCheck {
     /// The web server.
@@ -229,7 +229,7 @@ pub enum ServerName {
 }
 
 /// `url`: a page, and what it has to be like. All that is said has to hold.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Url {
     /// `path`, as it is sent.
@@ -258,7 +258,7 @@ pub struct StatusRange {
 }
 
 /// `regex`: what the body has to match, or must not.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct UrlRegex {
     /// The pattern, known to be one of the crate `regex`.
@@ -307,7 +307,7 @@ pub enum RecordType {
 }
 
 /// `MISC_CHECK`. Its deadline is `misc_timeout`, by default the `delay_loop` of the virtual server.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct MiscCheck {
     /// `misc_path`: the program and its arguments; never empty.
@@ -320,7 +320,7 @@ pub struct MiscCheck {
 }
 
 /// `FILE_CHECK`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct FileCheck {
     /// The `file` of the `track_file`; one that is missing counts as one with 0 in it.
@@ -333,7 +333,7 @@ pub struct FileCheck {
 }
 
 /// `UDP_CHECK`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct UdpCheck {
     /// The server.
@@ -345,7 +345,7 @@ pub struct UdpCheck {
 }
 
 /// What an answer has to be like.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Reply {
     /// Bytes and their masks that it begins with; one that is shorter is compared as far as it goes: `(answer ^ byte) & mask`

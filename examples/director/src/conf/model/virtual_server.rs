@@ -253,7 +253,7 @@ impl LvsSyncDaemon {
 }
 
 /// `SSL`: who `SSL_GET` says it is, and whom it trusts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct TlsClient {
     /// `password` of the key.
@@ -291,7 +291,7 @@ pub enum Vip {
 impl Config {
     /// Has the virtual servers in common with `other` that are the same in both, so that they can be
     /// told to be the same at a glance. Their places in the file are those of `other` then.
-    pub(crate) fn share(&mut self, other: &Self) {
+    pub fn share(&mut self, other: &Self) {
         let others = other.virtual_servers.iter();
         let others: BTreeMap<_, _> = others.map(|server| (&server.name, server)).collect();
         for server in &mut self.virtual_servers {

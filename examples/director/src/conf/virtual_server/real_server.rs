@@ -42,6 +42,7 @@ impl Pool {
         method: Method,
     ) -> Self {
         let mut pool = Self::default();
+        pool.servers.reserve_exact(draft.real_servers.len());
         let mut first_of = BTreeMap::new();
         for item in &draft.real_servers {
             let Some((server, span)) = real_server(context, around, draft, method, *item) else {
@@ -166,7 +167,8 @@ fn real_server(
         log_all_failures: around.log_all_failures,
         track_files: around.track_files,
     };
-    let mut checks = Vec::new();
+    // There are as many lists as real servers, and most hold one.
+    let mut checks = Vec::with_capacity(checkers.len());
     for (keyword, item) in checkers {
         checks.extend(checker::checker(context, &target, keyword, item));
     }
