@@ -1,21 +1,23 @@
-//! What the embedding guide quotes is what the programs say, and they are as short as promised.
+//! What the README and the embedding guide quote is what the programs say, and they are as short as
+//! promised.
 
 use std::fs;
 
 const GUIDE: &str = include_str!("../../../docs/embedding.md");
+const README: &str = include_str!("../../../README.md");
 
 fn program(name: &str) -> String {
     let file = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
     fs::read_to_string(&file).expect("a link of the guide names a file")
 }
 
-/// Each block of Rust in the guide with the file of this directory that the link before it names.
-fn quotations() -> Vec<(&'static str, &'static str)> {
-    let blocks = GUIDE.match_indices("```rust\n").map(|(at, fence)| {
-        let (before, code) = (&GUIDE[..at], &GUIDE[at + fence.len()..]);
+/// Each block of Rust in a page with the file of this directory that the link before it names.
+fn quotations(page: &'static str) -> Vec<(&'static str, &'static str)> {
+    let blocks = page.match_indices("```rust\n").map(|(at, fence)| {
+        let (before, code) = (&page[..at], &page[at + fence.len()..]);
         let (code, _) = code.split_once("```\n").expect("a block has an end");
         let (_, link) = before
-            .rsplit_once("](../examples/embed/")
+            .rsplit_once("examples/embed/")
             .expect("a link before it");
         let (name, _) = link.split_once(')').expect("a link has an end");
         (name, code)
@@ -23,15 +25,24 @@ fn quotations() -> Vec<(&'static str, &'static str)> {
     blocks.collect()
 }
 
+/// How far a page moves what it quotes to the left is its own affair.
+fn unindented(code: &str) -> String {
+    code.lines()
+        .flat_map(|line| [line.trim_start(), "\n"])
+        .collect()
+}
+
 #[test]
-fn the_guide_quotes_the_programs_word_for_word() {
-    let quotations = quotations();
-    assert!(!quotations.is_empty());
-    for (name, code) in quotations {
-        assert!(
-            program(name).contains(code),
-            "docs/embedding.md quotes {name}, but this is not in it:\n{code}"
-        );
+fn the_pages_quote_the_programs_word_for_word() {
+    for (page, text) in [("docs/embedding.md", GUIDE), ("README.md", README)] {
+        let quotations = quotations(text);
+        assert!(!quotations.is_empty(), "{page}");
+        for (name, code) in quotations {
+            assert!(
+                unindented(&program(name)).contains(&unindented(code)),
+                "{page} quotes {name}, but this is not in it:\n{code}"
+            );
+        }
     }
 }
 
