@@ -10,6 +10,7 @@ use super::{
     keywords::VRRP_SCRIPT,
     lexer::split_command,
     model::{Notify, Places, Script, ScriptUser, VrrpScript},
+    track::weight_line,
     tree::{Item, Word},
     values::{seconds, weight, whole},
 };
@@ -38,7 +39,7 @@ pub(super) fn vrrp_script(context: &mut Context<'_>, block: Item<'_>) -> Option<
                 let parse = positive(seconds("a timeout", 0..=MAX_SECONDS));
                 timeout = context.one(item, "seconds", parse);
             }
-            "weight" => weighed = weight_line(context, item).unwrap_or(weighed),
+            "weight" => weighed = weight_line(context, item, weight).unwrap_or(weighed),
             "rise" => rise = context.one(item, "a number of successes", count("successes")),
             "fall" => fall = context.one(item, "a number of failures", count("failures")),
             "user" => user = user_line(context, item),
@@ -111,26 +112,6 @@ fn count(of: &'static str) -> impl Fn(&str) -> Result<NonZeroU32, String> {
     move |text| {
         let number = whole(&format!("a number of {of}"), 1..=1_000_000)(text)?;
         NonZeroU32::new(number).ok_or_else(|| format!("`{text}` is too few {of}"))
-    }
-}
-
-/// `weight N [reverse|noreverse]`.
-fn weight_line(context: &mut Context<'_>, item: Item<'_>) -> Option<(Weight, bool)> {
-    let mut args = Args::of(item);
-    let number = args.required(context, "a weight")?;
-    let reverse = match args.next() {
-        None => false,
-        Some(word) => context.parsed(word, reverse_word)?,
-    };
-    args.end(context);
-    Some((context.parsed(number, weight)?, reverse))
-}
-
-pub(super) fn reverse_word(text: &str) -> Result<bool, String> {
-    match text {
-        "reverse" => Ok(true),
-        "noreverse" | "no_reverse" => Ok(false),
-        _ => Err(format!("`{text}` is neither `reverse` nor `noreverse`")),
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
     diagnostic::{Code, Diagnostic},
     keywords::{TRACK_FILE_LIST, TRACK_INTERFACE, TRACK_SCRIPT},
     model::Places,
-    script::reverse_word,
     source::Span,
+    suggest::did_you_mean,
     tree::Item,
     values::{file_weight, interface, weight},
 };
@@ -112,4 +112,46 @@ fn entry_of(context: &mut Context<'_>, keyword: &str, entry: Item<'_>) -> Option
         }
     }
     Some(track)
+}
+
+/// `weight N [reverse|noreverse]` of what can be tracked.
+pub(super) fn weight_line<T>(
+    context: &mut Context<'_>,
+    item: Item<'_>,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<(T, bool)> {
+    let mut args = Args::of(item);
+    let number = args.required(context, "a weight")?;
+    let reverse = match args.next() {
+        None => false,
+        Some(word) => context.parsed(word, reverse_word)?,
+    };
+    args.end(context);
+    Some((context.parsed(number, parse)?, reverse))
+}
+
+fn reverse_word(text: &str) -> Result<bool, String> {
+    match text {
+        "reverse" => Ok(true),
+        "noreverse" | "no_reverse" => Ok(false),
+        _ => Err(format!("`{text}` is neither `reverse` nor `noreverse`")),
+    }
+}
+
+/// Reports a name that stands for nothing that there is.
+pub(super) fn report_unknown<'n>(
+    context: &mut Context<'_>,
+    code: Code,
+    keyword: &str,
+    (name, span): (&str, Span),
+    names: impl Iterator<Item = &'n str>,
+) {
+    let message = format!("there is no `{keyword} {name}`");
+    let diagnostic = Diagnostic::new(code, span, message);
+    context.report(match did_you_mean(name, names) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic.help(format!(
+            "define `{keyword} {name} {{ ... }}`; keepalived goes on without the check"
+        )),
+    });
 }

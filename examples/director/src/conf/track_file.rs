@@ -7,9 +7,8 @@ use super::{
     diagnostic::{Code, Diagnostic},
     keywords::TRACK_FILE,
     model::{InitFile, Places, TrackFile},
-    script::reverse_word,
     source::Span,
-    suggest::did_you_mean,
+    track::{report_unknown, weight_line},
     tree::{Item, Word},
     values::{absolute_path, whole},
 };
@@ -46,15 +45,14 @@ impl TrackFiles {
         if self.names.contains(name) {
             return;
         }
-        let message = format!("there is no `track_file {name}`");
-        let diagnostic = Diagnostic::new(Code::UnknownFile, span, message);
         let names = self.names.iter().map(|name| &**name);
-        context.report(match did_you_mean(name, names) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.help(format!(
-                "define `track_file {name} {{ ... }}`; keepalived goes on without the check"
-            )),
-        });
+        report_unknown(
+            context,
+            Code::UnknownFile,
+            "track_file",
+            (name, span),
+            names,
+        );
     }
 
     /// Reports files that no check reads, and that are not among those that are tracked.
@@ -125,15 +123,7 @@ fn track_file(context: &mut Context<'_>, block: Item<'_>) -> Option<TrackFile> {
 
 /// `weight N [reverse|noreverse]`, which for files has a wider range than for scripts.
 pub(super) fn weight(context: &mut Context<'_>, item: Item<'_>) -> Option<(i32, bool)> {
-    let mut args = Args::of(item);
-    let number = args.required(context, "a weight")?;
-    let reverse = match args.next() {
-        None => false,
-        Some(word) => context.parsed(word, reverse_word)?,
-    };
-    args.end(context);
-    let parse = whole("a weight", -i32::MAX..=i32::MAX);
-    Some((context.parsed(number, parse)?, reverse))
+    weight_line(context, item, whole("a weight", -i32::MAX..=i32::MAX))
 }
 
 /// `init_file [VALUE] [overwrite]`.

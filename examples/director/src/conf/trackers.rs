@@ -9,8 +9,7 @@ use super::{
     diagnostic::{Code, Diagnostic},
     instance::Draft,
     router::Surroundings,
-    suggest::did_you_mean,
-    track::{Track, Tracks},
+    track::{Track, Tracks, report_unknown},
     track_file::TrackFiles,
 };
 
@@ -122,7 +121,9 @@ pub(super) fn check_names(
     }
     for track in &tracks.scripts {
         if !names.contains(track.name.as_str()) {
-            report_unknown_script(context, track, names);
+            let named = (&*track.name, track.span);
+            let names = names.iter().copied();
+            report_unknown(context, Code::UnknownScript, "vrrp_script", named, names);
         }
     }
 }
@@ -155,20 +156,4 @@ fn all<'c>(
         Some((track, tracker(track, tracked, file.vrrp_weight(), reverse)))
     });
     of_scripts.chain(of_interfaces).chain(of_files)
-}
-
-fn report_unknown_script(context: &mut Context<'_>, track: &Track, names: &BTreeSet<&str>) {
-    let diagnostic = Diagnostic::new(
-        Code::UnknownScript,
-        track.span,
-        format!("there is no `vrrp_script {}`", track.name),
-    );
-    let diagnostic = match did_you_mean(&track.name, names.iter().copied()) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic.help(format!(
-            "define `vrrp_script {} {{ ... }}`; keepalived goes on without the check",
-            track.name
-        )),
-    };
-    context.report(diagnostic);
 }
