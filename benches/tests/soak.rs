@@ -11,7 +11,7 @@ fn nothing_is_left_of_short_connections_beside_idle_ones() {
     assert!(output.status.success(), "{output:#?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.contains("clients: 3400 answered 0 refused 0 broken"),
+        text.contains("clients: 3500 answered 0 refused 0 broken"),
         "{text}"
     );
 }
