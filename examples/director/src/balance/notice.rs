@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use ipvs::Protocol;
 
 use super::RealServerName;
-use crate::conf::model::{Script, VirtualServerName};
+use crate::conf::model::{Script, VirtualServerName, VirtualServerSubject};
 
 /// Something that has to be told, with the script that is run for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +66,9 @@ impl Notice {
                 up,
                 ..
             } => {
-                let of_virtual_server = match virtual_server {
-                    VirtualServerName::Address(endpoint) => endpoint.port,
-                    VirtualServerName::Fwmark(_) | VirtualServerName::Group(_) => 0,
+                let of_virtual_server = match &virtual_server.subject {
+                    VirtualServerSubject::Address(endpoint) => endpoint.port,
+                    VirtualServerSubject::Fwmark(_) | VirtualServerSubject::Group(_) => 0,
                 };
                 let server = trio(*address, *protocol, port.unwrap_or(of_virtual_server));
                 let service = service(virtual_server, *protocol);
@@ -86,10 +86,10 @@ impl Notice {
 
 /// A virtual server as keepalived calls it.
 fn service(name: &VirtualServerName, protocol: Option<Protocol>) -> String {
-    match name {
-        VirtualServerName::Address(endpoint) => trio(endpoint.address, protocol, endpoint.port),
-        VirtualServerName::Fwmark(mark) => format!("FWM {mark}"),
-        VirtualServerName::Group(name) => format!("[{name}]:0"),
+    match &name.subject {
+        VirtualServerSubject::Address(endpoint) => trio(endpoint.address, protocol, endpoint.port),
+        VirtualServerSubject::Fwmark(mark) => format!("FWM {mark}"),
+        VirtualServerSubject::Group(name) => format!("[{name}]:0"),
     }
 }
 

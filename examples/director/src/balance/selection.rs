@@ -6,7 +6,7 @@ use ipvs::{Endpoint, ServiceKey};
 use serde::{Deserialize, Serialize};
 
 use super::RealServerName;
-use crate::conf::model::{RealServer, VirtualServer, VirtualServerName};
+use crate::conf::model::{RealServer, VirtualServer, VirtualServerSubject};
 
 /// Real servers, by what an operator calls them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,8 @@ impl fmt::Display for Selection {
 }
 
 /// Whether a virtual server is meant by these words: those of the file (`192.0.2.100 80`,
-/// `fwmark 5`, `group web`), `192.0.2.100:80`, an address for all that it has, or the bare name of a
+/// `fwmark 5`, `group web`), of a second one for the same with its protocol or family behind
+/// (`192.0.2.100 53 UDP`), `192.0.2.100:80`, an address for all that it has, or the bare name of a
 /// group.
 #[must_use]
 pub fn is_called(server: &VirtualServer, text: &str) -> bool {
@@ -64,11 +65,11 @@ pub fn is_called(server: &VirtualServer, text: &str) -> bool {
     let [word] = words[..] else {
         return false;
     };
-    match &server.name {
-        VirtualServerName::Group(name) if **name == *word => true,
-        VirtualServerName::Address(_)
-        | VirtualServerName::Fwmark(_)
-        | VirtualServerName::Group(_) => server.services.iter().any(|service| match service {
+    match &server.name.subject {
+        VirtualServerSubject::Group(name) if **name == *word => true,
+        VirtualServerSubject::Address(_)
+        | VirtualServerSubject::Fwmark(_)
+        | VirtualServerSubject::Group(_) => server.services.iter().any(|service| match service {
             ServiceKey::Address { endpoint, .. } => is_endpoint(endpoint, word),
             ServiceKey::Fwmark { .. } => false,
         }),

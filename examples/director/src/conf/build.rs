@@ -148,11 +148,16 @@ fn virtual_servers(
         track_files,
         log_all_failures,
     };
-    let read = servers
-        .iter()
-        .filter_map(|server| virtual_server(context, seen, around, *server))
-        .map(Arc::new)
-        .collect();
+    let mut names = BTreeSet::new();
+    let read = servers.iter().filter_map(|server| {
+        let mut server = virtual_server(context, seen, around, *server)?;
+        if !names.insert(server.name.clone()) {
+            server.name.of = server.apart();
+            names.insert(server.name.clone());
+        }
+        Some(Arc::new(server))
+    });
+    let read = read.collect();
     // By what is written, so that a group is not unused for a mistake in its virtual server.
     let used: BTreeSet<&str> = servers
         .iter()

@@ -12,8 +12,8 @@ pub use check::{
     Origin, RecordType, RegexOptions, Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
 };
 pub use virtual_server::{
-    Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, Served, SorryServer, TlsClient, Vip,
-    VirtualServer, VirtualServerName,
+    Apart, Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, Served, SorryServer,
+    TlsClient, Vip, VirtualServer, VirtualServerName, VirtualServerSubject,
 };
 
 use super::source::Span;

@@ -36,7 +36,7 @@ use super::{
     context::{Args, Context},
     diagnostic::{Code, Diagnostic},
     keywords::VIRTUAL_SERVER,
-    model::{Places, Script, VirtualServer, VirtualServerName},
+    model::{Places, Script, VirtualServer, VirtualServerSubject},
     script::notify_line,
     track_file::TrackFiles,
     tree::Item,
@@ -55,7 +55,7 @@ pub(super) struct Around<'a> {
 /// A `virtual_server` as written; `None` where it says nothing.
 #[derive(Debug)]
 struct Draft<'t> {
-    name: Option<VirtualServerName>,
+    name: Option<VirtualServerSubject>,
     places: Places,
     protocol: Option<Protocol>,
     ip_family: Option<Family>,
@@ -152,17 +152,17 @@ fn setting<'t>(context: &mut Context<'_>, draft: &mut Draft<'t>, keyword: &str, 
 }
 
 /// `ADDRESS [PORT]`, `fwmark N` or `group NAME`.
-fn name(context: &mut Context<'_>, block: Item<'_>) -> Option<VirtualServerName> {
+fn name(context: &mut Context<'_>, block: Item<'_>) -> Option<VirtualServerSubject> {
     let mut args = Args::of(block);
     let word = args.required(context, "an address and a port, `fwmark N` or `group NAME`")?;
     let name = match word.text {
         "fwmark" => {
             let number = args.required(context, "a number")?;
-            VirtualServerName::Fwmark(context.parsed(number, fwmark)?)
+            VirtualServerSubject::Fwmark(context.parsed(number, fwmark)?)
         }
         "group" => {
             let name = args.required(context, "a name")?;
-            VirtualServerName::Group(name.text.into())
+            VirtualServerSubject::Group(name.text.into())
         }
         _ => {
             let address = context.parsed(word, address)?;
@@ -170,7 +170,7 @@ fn name(context: &mut Context<'_>, block: Item<'_>) -> Option<VirtualServerName>
                 None => 0,
                 Some(word) => context.parsed(word, port)?,
             };
-            VirtualServerName::Address(Endpoint::new(address, port))
+            VirtualServerSubject::Address(Endpoint::new(address, port))
         }
     };
     args.end(context);
@@ -231,7 +231,7 @@ fn complete(
     }
     let ha_suspend = rules::ha_suspend(context, draft.ha_suspend, &services, places);
     let server = VirtualServer {
-        name,
+        name: name.into(),
         services,
         scheduler,
         flags,

@@ -267,7 +267,13 @@ impl Task {
                     }
                     Some(Job::Plan(config, reply)) => drop(reply.send(self.plan(&config).await)),
                 },
-                event = next(&mut self.checks, "the health checks") => self.on_check(event),
+                event = next(&mut self.checks, "the health checks") => {
+                    self.on_check(event);
+                    // When a thousand checks fail together the table is set once.
+                    while let Some(event) = ready(&mut self.checks) {
+                        self.on_check(event);
+                    }
+                }
                 event = next(&mut self.changes, "the keeping of the table") => {
                     match event {
                         Ok(event) => log::table(&event),
@@ -430,6 +436,16 @@ async fn next<T: Clone>(
         }
     }
     std::future::pending().await
+}
+
+/// The next event, if it has come.
+fn ready<T: Clone>(events: &mut Option<broadcast::Receiver<T>>) -> Option<Result<T, Missed>> {
+    use broadcast::error::TryRecvError;
+    match events.as_mut()?.try_recv() {
+        Ok(event) => Some(Ok(event)),
+        Err(TryRecvError::Lagged(count)) => Some(Err(Missed(count))),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+    }
 }
 
 #[cfg(test)]

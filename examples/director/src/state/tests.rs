@@ -1,23 +1,32 @@
 use std::{num::NonZeroU32, os::unix::fs::PermissionsExt};
 
 use health::{AskedWeight, Health};
-use ipvs::{ServiceKey, SyncRole};
-use proptest::{collection, option, prelude::*};
+use ipvs::{Family, Protocol, ServiceKey, SyncRole};
+use proptest::{collection, option, prelude::*, sample};
 
 use super::{file::ReadError, *};
-use crate::{balance::OrderedWeight, conf::model::VirtualServerName};
+use crate::{
+    balance::OrderedWeight,
+    conf::model::{Apart, VirtualServerName, VirtualServerSubject},
+};
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 
 fn member() -> impl Strategy<Value = MemberName> {
     let address = any::<(std::net::IpAddr, u16)>();
-    let virtual_server = prop_oneof![
+    let subject = prop_oneof![
         address.prop_map(|(address, port)| {
-            VirtualServerName::Address(ipvs::Endpoint { address, port })
+            VirtualServerSubject::Address(ipvs::Endpoint { address, port })
         }),
-        any::<NonZeroU32>().prop_map(VirtualServerName::Fwmark),
-        "\\PC{1,20}".prop_map(|name| VirtualServerName::Group(name.into())),
+        any::<NonZeroU32>().prop_map(VirtualServerSubject::Fwmark),
+        "\\PC{1,20}".prop_map(|name| VirtualServerSubject::Group(name.into())),
     ];
+    let of = option::of(prop_oneof![
+        sample::select(&[Protocol::Tcp, Protocol::Udp, Protocol::Sctp][..])
+            .prop_map(Apart::Protocol),
+        sample::select(&[Family::V4, Family::V6][..]).prop_map(Apart::Family),
+    ]);
+    let virtual_server = (subject, of).prop_map(|(subject, of)| VirtualServerName { subject, of });
     let server = any::<(std::net::IpAddr, Option<u16>)>();
     (virtual_server, server).prop_map(|(virtual_server, (address, port))| MemberName {
         virtual_server,
@@ -65,7 +74,7 @@ prop_compose! {
         });
         let marks = marks.into_iter().map(|(mark, v6)| ServiceKey::Fwmark {
             mark,
-            family: if v6 { ipvs::Family::V6 } else { ipvs::Family::V4 },
+            family: if v6 { Family::V6 } else { Family::V4 },
         });
         let mut owned = Ownership::default();
         owned.services = services.chain(marks).collect();
@@ -90,7 +99,7 @@ proptest! {
     #[test]
     fn a_damaged_text_hurts_nobody(
         state in state(),
-        at in any::<prop::sample::Index>(),
+        at in any::<sample::Index>(),
         byte in any::<u8>(),
         cut in any::<bool>(),
     ) {

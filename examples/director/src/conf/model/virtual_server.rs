@@ -52,10 +52,80 @@ pub struct VirtualServer {
     pub places: Places,
 }
 
+/// What a `virtual_server` is called.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a name has to say all of it")]
+pub struct VirtualServerName {
+    /// What it is written for.
+    pub subject: VirtualServerSubject,
+    /// What sets it apart, if one that stands before it in the file is written for the same.
+    pub of: Option<Apart>,
+}
+
+/// What sets virtual servers apart that are written for the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "services differ in nothing else")]
+pub enum Apart {
+    /// Its protocol: DNS is served at one address and port by TCP and by UDP.
+    Protocol(Protocol),
+    /// Its family: a mark may stand for packets of both.
+    Family(Family),
+}
+
+impl Apart {
+    const ALL: [Self; 5] = [
+        Self::Protocol(Protocol::Tcp),
+        Self::Protocol(Protocol::Udp),
+        Self::Protocol(Protocol::Sctp),
+        Self::Family(Family::V4),
+        Self::Family(Family::V6),
+    ];
+}
+
+impl fmt::Display for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(protocol) => protocol.fmt(f),
+            Self::Family(family) => family.fmt(f),
+        }
+    }
+}
+
+impl From<VirtualServerSubject> for VirtualServerName {
+    fn from(subject: VirtualServerSubject) -> Self {
+        Self { subject, of: None }
+    }
+}
+
+impl fmt::Display for VirtualServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.subject.fmt(f)?;
+        match self.of {
+            Some(of) => write!(f, " {of}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl VirtualServerName {
+    /// The name that is displayed so; `None` if none is.
+    #[must_use]
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let apart = Apart::ALL.into_iter().find_map(|of| {
+            let subject = text.strip_suffix(&format!(" {of}"))?;
+            // A group may be called so.
+            (subject != "group").then_some((subject, Some(of)))
+        });
+        let (subject, of) = apart.unwrap_or((text, None));
+        let subject = VirtualServerSubject::read(subject)?;
+        Some(Self { subject, of })
+    }
+}
+
 /// What a `virtual_server` is written for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the forms that keepalived has")]
-pub enum VirtualServerName {
+pub enum VirtualServerSubject {
     /// `virtual_server ADDRESS [PORT]`; without a port it is 0, every port.
     Address(Endpoint),
     /// `virtual_server fwmark MARK`.
@@ -64,7 +134,7 @@ pub enum VirtualServerName {
     Group(Arc<str>),
 }
 
-impl fmt::Display for VirtualServerName {
+impl fmt::Display for VirtualServerSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(Endpoint { address, port: 0 }) => write!(f, "{address}"),
@@ -75,10 +145,8 @@ impl fmt::Display for VirtualServerName {
     }
 }
 
-impl VirtualServerName {
-    /// The name that is displayed so; `None` if none is.
-    #[must_use]
-    pub(crate) fn read(text: &str) -> Option<Self> {
+impl VirtualServerSubject {
+    fn read(text: &str) -> Option<Self> {
         if let Some(name) = text.strip_prefix("group ") {
             return Some(Self::Group(name.into()));
         }
@@ -174,6 +242,13 @@ impl VirtualServer {
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
         self.services.iter().find_map(ServiceKey::protocol)
+    }
+
+    /// What sets it apart from others that are written for the same.
+    pub(crate) fn apart(&self) -> Option<Apart> {
+        let family = || self.services.first().map(ServiceKey::family);
+        let protocol = self.protocol().map(Apart::Protocol);
+        protocol.or_else(|| family().map(Apart::Family))
     }
 
     /// How a service of that family is set up.

@@ -15,7 +15,7 @@ use crate::conf::{
     context::{Args, Context},
     diagnostic::{Code, Diagnostic},
     keywords::REAL_SERVER,
-    model::{Destination, Places, RealServer, Script, SorryServer, VirtualServerName},
+    model::{Destination, Places, RealServer, Script, SorryServer, VirtualServerSubject},
     script::notify_line,
     source::Span,
     tree::{Item, Word},
@@ -210,9 +210,9 @@ fn service_port(around: Around<'_>, draft: &Draft<'_>) -> ServicePort {
     };
     match &draft.name {
         None => ServicePort::Unknown,
-        Some(VirtualServerName::Address(endpoint)) => one_port(endpoint.port),
-        Some(VirtualServerName::Fwmark(_)) => ServicePort::NotOne,
-        Some(VirtualServerName::Group(name)) => around
+        Some(VirtualServerSubject::Address(endpoint)) => one_port(endpoint.port),
+        Some(VirtualServerSubject::Fwmark(_)) => ServicePort::NotOne,
+        Some(VirtualServerSubject::Group(name)) => around
             .groups
             .get(name)
             .map_or(ServicePort::Unknown, of_group),
@@ -222,9 +222,9 @@ fn service_port(around: Around<'_>, draft: &Draft<'_>) -> ServicePort {
 /// The first address that clients ask for, if there is one.
 fn virtual_address(around: Around<'_>, draft: &Draft<'_>) -> Option<IpAddr> {
     match draft.name.as_ref()? {
-        VirtualServerName::Address(endpoint) => Some(endpoint.address),
-        VirtualServerName::Fwmark(_) => None,
-        VirtualServerName::Group(name) => {
+        VirtualServerSubject::Address(endpoint) => Some(endpoint.address),
+        VirtualServerSubject::Fwmark(_) => None,
+        VirtualServerSubject::Group(name) => {
             let mut entries = around.groups.get(name)?.entries.iter();
             entries.find_map(|(entry, _)| match entry {
                 Entry::Addresses { range, .. } => range.addresses().next(),
@@ -235,7 +235,7 @@ fn virtual_address(around: Around<'_>, draft: &Draft<'_>) -> Option<IpAddr> {
 }
 
 const fn is_of_group(draft: &Draft<'_>) -> bool {
-    matches!(draft.name, Some(VirtualServerName::Group(_)))
+    matches!(draft.name, Some(VirtualServerSubject::Group(_)))
 }
 
 const fn one_port(port: u16) -> ServicePort {

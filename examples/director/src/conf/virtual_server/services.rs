@@ -12,7 +12,7 @@ use super::{
 use crate::conf::{
     context::Context,
     diagnostic::{Code, Diagnostic},
-    model::VirtualServerName,
+    model::VirtualServerSubject,
     source::Span,
     suggest::did_you_mean,
 };
@@ -26,7 +26,7 @@ pub(super) fn of(
 ) -> Option<Vec<ServiceKey>> {
     let block = draft.places.block();
     match draft.name.as_ref()? {
-        VirtualServerName::Address(endpoint) => {
+        VirtualServerSubject::Address(endpoint) => {
             let protocol = protocol(context, draft);
             report_family(context, draft, Some(endpoint.family()));
             Some(vec![ServiceKey::Address {
@@ -34,13 +34,13 @@ pub(super) fn of(
                 endpoint: *endpoint,
             }])
         }
-        VirtualServerName::Fwmark(mark) => {
+        VirtualServerSubject::Fwmark(mark) => {
             report_protocol(context, draft);
             let family = family_of_mark(draft, pool);
             report_family(context, draft, pool.family());
             Some(vec![ServiceKey::fwmark(*mark, family)])
         }
-        VirtualServerName::Group(name) => match around.groups.get(name) {
+        VirtualServerSubject::Group(name) => match around.groups.get(name) {
             Some(group) => of_group(context, draft, pool, group),
             None => {
                 let names = around.groups.keys().map(|name| &**name);

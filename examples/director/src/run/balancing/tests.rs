@@ -248,6 +248,39 @@ async fn an_operators_order_reaches_the_kernel_and_outlives_a_reload() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_address_and_port_is_served_by_tcp_and_by_udp() {
+    let dns = |protocol: &str| {
+        format!(
+            "virtual_server 10.1.0.100 53 {{\nprotocol {protocol}\nlb_algo rr\nlb_kind NAT\n\
+             real_server 127.0.0.1 53 {{\nTCP_CHECK {{\n}}\n}}\n}}\n"
+        )
+    };
+    let both = config(&format!("{}{}", dns("TCP"), dns("UDP")));
+    let kernel = Kernel::new();
+    let balancing = balancing(&kernel, false).await;
+    balancing.configure(&both).await.unwrap();
+    settle().await;
+    assert_eq!(services(&kernel).await, 2);
+
+    let named = "10.1.0.100 53 UDP";
+    let act = Act {
+        which: Selection {
+            real_server: "127.0.0.1".parse().unwrap(),
+            virtual_server: Some(named.to_owned()),
+        },
+        action: Action::Drain,
+        client: CLIENT,
+    };
+    let done = balancing.act(act).await.unwrap();
+    let [done] = &done[..] else {
+        panic!("{done:?}");
+    };
+    let told = format!("127.0.0.1:53 of VS {named}: drained (before: no order)");
+    assert_eq!(done.to_string(), told);
+    cleared(balancing).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_disabled_goes_at_once_or_once_its_connections_are_gone() {
     let kernel = Kernel::new();
     let balancing = balancing(&kernel, false).await;
