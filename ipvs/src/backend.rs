@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{Change, EngineName, SchedulerName, ServiceKey, Snapshot};
+use crate::{Change, EngineName, NetfilterError, SchedulerName, ServiceKey, Snapshot};
 
 /// A table of virtual services: the kernel's, or one in memory ([`fake::Kernel`]).
 ///
@@ -162,6 +162,9 @@ pub enum RefusalReason {
     /// A data plane in user space does not do what the kernel does.
     #[error("the user-space data plane {0}")]
     NotInUserspace(&'static str),
+    /// Rules of nftables do not do what the kernel's IPVS does.
+    #[error("nftables {0}")]
+    NotInNftables(&'static str),
     /// A data plane in user space cannot listen on the address of the service, for the error told.
     #[error("cannot listen there: {}{}", io::Error::from_raw_os_error(*.0), listening(*.0))]
     CannotListen(i32),
@@ -304,6 +307,24 @@ pub enum IpvsError {
         /// The kernel's answer.
         #[source]
         source: io::Error,
+    },
+    /// The program `nft` has not done as asked.
+    #[error("cannot {operation}")]
+    Nft {
+        /// What was tried.
+        operation: &'static str,
+        /// What it answered.
+        #[source]
+        source: NetfilterError,
+    },
+    /// What is in the table of nftables is somebody else's.
+    #[error(
+        "the nftables table `inet {table}` is not one of this program: remove it (nft delete table \
+         inet {table}), or give ours another name"
+    )]
+    NotOurs {
+        /// Its name.
+        table: Box<str>,
     },
     /// The kernel's list of connections cannot be opened.
     #[error("cannot open {path}, is /proc mounted and ip_vs loaded?")]

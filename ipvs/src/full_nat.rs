@@ -2,18 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
 
-use crate::{Endpoint, Family, Forwarding, ServiceKey, Table};
+use crate::{Endpoint, Family, Forwarding, NetfilterError, ServiceKey, Table};
 
-#[cfg(feature = "machine")]
-mod command;
 #[cfg(feature = "machine")]
 mod iptables;
 #[cfg(feature = "machine")]
@@ -99,7 +95,7 @@ pub trait SourceNat: Send + Sync {
     ///
     /// # Errors
     /// It was refused: what was translated before still is.
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError>;
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError>;
 
     /// Translates no new connections and leaves no trace. Idempotent; a dropped call has done it or
     /// not. The kernel tracks connections for as long as a rule asks it to: if ours were the last
@@ -107,55 +103,16 @@ pub trait SourceNat: Send + Sync {
     ///
     /// # Errors
     /// It was refused.
-    async fn remove(&self) -> Result<(), SourceNatError>;
+    async fn remove(&self) -> Result<(), NetfilterError>;
 }
 
 #[async_trait]
 impl<T: SourceNat + ?Sized> SourceNat for Arc<T> {
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError> {
         (**self).install(full_nat).await
     }
 
-    async fn remove(&self) -> Result<(), SourceNatError> {
+    async fn remove(&self) -> Result<(), NetfilterError> {
         (**self).remove().await
     }
-}
-
-/// Why sources are not translated as asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SourceNatError {
-    /// A program could not be run.
-    #[error("cannot run `{program}`, install it (Debian: package nftables or iptables)")]
-    NoProgram {
-        /// Its name.
-        program: &'static str,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
-    /// It did not end.
-    #[error("`{program}` did not end within {after:?}")]
-    TimedOut {
-        /// Its name.
-        program: &'static str,
-        /// How long it was waited for.
-        after: Duration,
-    },
-    /// The process may not.
-    #[error("`{program}` needs CAP_NET_ADMIN, run as root: {text}")]
-    Forbidden {
-        /// Its name.
-        program: &'static str,
-        /// What it said.
-        text: String,
-    },
-    /// It refused.
-    #[error("`{program}` refused: {text}")]
-    Refused {
-        /// Its name.
-        program: &'static str,
-        /// What it said.
-        text: String,
-    },
 }

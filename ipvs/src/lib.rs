@@ -90,6 +90,7 @@
 //! | ipvsadm's lists and saved tables? | module [`text`] |
 //! | the kernel's own table? | module [`netlink`] |
 //! | a load balancer without IPVS, without root? | module [`userspace`] |
+//! | a load balancer in a kernel without IPVS? | module [`nftables`] |
 //! | the bytes on its socket? | module [`wire`] |
 //! | who is connected to whom? | [`Connections`], [`Connection`] |
 //! | my own test? | module [`fake`]; `MockIpvsBackend` with feature `mock` |
@@ -115,7 +116,7 @@
 //!
 //! | feature | default | what |
 //! | --- | --- | --- |
-//! | `machine` | yes | [`machine::Linux`], [`Nft`], [`Iptables`]: the machine that the program runs on |
+//! | `machine` | yes | [`machine::Linux`], [`Nft`], [`Iptables`], [`nftables::NftablesBackend`]: the machine that the program runs on |
 //! | `netlink` | yes | [`netlink::Kernel`]: the kernel's own table |
 //! | `mock` | no | `MockIpvsBackend`, `MockMachine` and `MockSourceNat`, made by mockall |
 //! | `userspace` | yes | [`userspace::UserspaceBackend`]: a data plane of this process |
@@ -146,8 +147,11 @@ mod full_nat;
 mod handle;
 pub mod machine;
 mod name;
+mod netfilter;
 #[cfg(feature = "netlink")]
 pub mod netlink;
+#[cfg(feature = "machine")]
+pub mod nftables;
 mod plan;
 mod plane;
 mod real_server;
@@ -186,9 +190,10 @@ pub use forwarder::Forwarder;
 pub use full_nat::MockSourceNat;
 #[cfg(feature = "machine")]
 pub use full_nat::{CHAIN as FULL_NAT_CHAIN, Iptables, Nft, TABLE as FULL_NAT_TABLE};
-pub use full_nat::{FullNat, SourceNat, SourceNatError, Translated};
+pub use full_nat::{FullNat, SourceNat, Translated};
 pub use handle::{Ended, Leaving, Shutdown, TableHandle, TableStatus};
 pub use name::{EngineName, InterfaceName, NameError, SchedulerName};
+pub use netfilter::NetfilterError;
 pub use plan::{Ownership, plan, plan_owned};
 pub use real_server::{RealServer, Via};
 pub use reconcile::{

@@ -30,7 +30,7 @@ fn the_data_plane_of_this_process_follows_the_scripts() {
 #[test]
 fn the_data_plane_of_this_process_agrees_with_the_kernel_in_memory() {
     let site = Site::OF_HISTORIES;
-    let histories = history(site, &[Protocol::Tcp, Protocol::Udp]);
+    let histories = history(site, &[Protocol::Tcp, Protocol::Udp], true);
     let agreed = TestRunner::default().run(&histories, |steps| {
         with_the_data_plane(site, async |mut subject| {
             agrees_with_memory(&steps, &mut subject).await

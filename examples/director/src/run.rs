@@ -87,6 +87,9 @@ pub enum Backend {
     Kernel,
     /// This process itself, which needs neither IPVS nor root: TCP alone.
     Userspace,
+    /// Rules of nftables, for kernels without IPVS: NAT alone, and no scheduler that counts
+    /// connections.
+    Nftables,
     /// A table in memory, which nothing goes through: to try a configuration.
     Memory,
 }

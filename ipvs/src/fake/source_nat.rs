@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{FullNat, SourceNatError};
+use crate::{FullNat, NetfilterError};
 
 /// Source NAT in memory: remembers what was asked of it.
 #[derive(Debug, Default)]
@@ -38,10 +38,10 @@ impl SourceNat {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, full_nat: Option<FullNat>) -> Result<(), SourceNatError> {
+    fn set(&self, full_nat: Option<FullNat>) -> Result<(), NetfilterError> {
         let mut state = self.state();
         if std::mem::take(&mut state.refuses) {
-            return Err(SourceNatError::Refused {
+            return Err(NetfilterError::Refused {
                 program: "fake",
                 text: "the test asked for it".to_owned(),
             });
@@ -53,11 +53,11 @@ impl SourceNat {
 
 #[async_trait]
 impl crate::SourceNat for SourceNat {
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError> {
         self.set(Some(full_nat.clone()))
     }
 
-    async fn remove(&self) -> Result<(), SourceNatError> {
+    async fn remove(&self) -> Result<(), NetfilterError> {
         self.set(None)
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{FullNat, SourceNat, SourceNatError, Translated, command::run};
-use crate::{Family, ServiceKey};
+use super::{FullNat, SourceNat, Translated};
+use crate::{Family, NetfilterError, ServiceKey, netfilter::run};
 
 /// The name of our chain, in the table `nat`. One rule of `POSTROUTING` leads to it.
 pub const CHAIN: &str = "TAKEOVER_FULL_NAT";
@@ -20,7 +20,7 @@ pub struct Iptables;
 
 #[async_trait]
 impl SourceNat for Iptables {
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError> {
         for family in [Family::V4, Family::V6] {
             let of_family = full_nat.translated.iter();
             let of_family = of_family.filter(|it| it.server.family() == family);
@@ -41,27 +41,28 @@ impl SourceNat for Iptables {
         Ok(())
     }
 
-    async fn remove(&self) -> Result<(), SourceNatError> {
+    async fn remove(&self) -> Result<(), NetfilterError> {
         remove(Family::V4).await?;
         remove(Family::V6).await
     }
 }
 
-async fn remove(family: Family) -> Result<(), SourceNatError> {
+async fn remove(family: Family) -> Result<(), NetfilterError> {
     if !has_jump(family).await? {
         return Ok(());
     }
     let input = format!("*nat\n:{CHAIN} - [0:0]\n-D POSTROUTING -j {CHAIN}\n-X {CHAIN}\nCOMMIT\n");
-    run(restore(family), &["--noflush", "--wait"], &input).await
+    run(restore(family), &["--noflush", "--wait"], &input).await?;
+    Ok(())
 }
 
 /// Whether our chain is in use. It is never there unused: both come and go in one step.
-async fn has_jump(family: Family) -> Result<bool, SourceNatError> {
+async fn has_jump(family: Family) -> Result<bool, NetfilterError> {
     let arguments = ["--wait", "-t", "nat", "-C", "POSTROUTING", "-j", CHAIN];
     match run(program(family), &arguments, "").await {
-        Ok(()) => Ok(true),
+        Ok(_) => Ok(true),
         // Its way to say no: without the chain, or the rule, or the table, it is a refusal.
-        Err(SourceNatError::Refused { .. }) => Ok(false),
+        Err(NetfilterError::Refused { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{FullNat, SourceNat, SourceNatError, command::run};
-use crate::{Family, Protocol, ServiceKey};
+use super::{FullNat, SourceNat};
+use crate::{Family, NetfilterError, Protocol, ServiceKey, netfilter::run};
 
 /// The name of our table, of family `inet`. Nobody else's rules are in it, ours are nowhere else.
 pub const TABLE: &str = "takeover_full_nat";
@@ -27,12 +27,14 @@ pub struct Nft;
 
 #[async_trait]
 impl SourceNat for Nft {
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
-        run("nft", &ARGUMENTS, &commands(Some(full_nat)).to_string()).await
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError> {
+        run("nft", &ARGUMENTS, &commands(Some(full_nat)).to_string()).await?;
+        Ok(())
     }
 
-    async fn remove(&self) -> Result<(), SourceNatError> {
-        run("nft", &ARGUMENTS, &commands(None).to_string()).await
+    async fn remove(&self) -> Result<(), NetfilterError> {
+        run("nft", &ARGUMENTS, &commands(None).to_string()).await?;
+        Ok(())
     }
 }
 

@@ -383,7 +383,9 @@ fn number_of(reason: &RefusalReason) -> i32 {
         RefusalReason::OutOfMemory => errno::ENOMEM,
         RefusalReason::Unsupported => errno::EOPNOTSUPP,
         RefusalReason::Other(number) => *number,
-        RefusalReason::NotInUserspace(_) | RefusalReason::CannotListen(_) => {
+        RefusalReason::NotInUserspace(_)
+        | RefusalReason::NotInNftables(_)
+        | RefusalReason::CannotListen(_) => {
             unreachable!("no kernel says so")
         }
     }

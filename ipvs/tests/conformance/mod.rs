@@ -74,6 +74,13 @@ pub(crate) trait Subject {
 
     fn backend(&self) -> &dyn IpvsBackend;
 
+    /// Whether it counts connections, hashes as the kernel's IPVS and schedules on after a change
+    /// where it was. Otherwise what it lists is compared without numbers of connections, scripts
+    /// that need more than that are not for it, and made-up histories are those of the table alone.
+    fn counts(&self) -> bool {
+        true
+    }
+
     /// A client's new connection, or first datagram of a new socket: which server answers it.
     async fn connect(&mut self, protocol: Protocol, client: u8) -> Option<u8>;
 

@@ -1,19 +1,29 @@
 //! What has to come of what, told step by step.
 
+/// What a backend has to do beside what all of them do, to follow a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nothing,
+    /// It schedules by numbers of connections.
+    Connections,
+    /// Its hashes are those of the kernel's IPVS.
+    Hashes,
+}
+
 /// Each begins with an empty table.
-pub(crate) const SCRIPTS: [&str; 12] = [
-    REFUSALS,
-    ROUND_ROBIN,
-    WEIGHTED_ROUND_ROBIN,
-    LEAST_CONNECTIONS,
-    WEIGHTED_LEAST_CONNECTIONS,
-    SOURCE_HASHING,
-    OVERFLOW,
-    DRAINED,
-    REMOVED,
-    THRESHOLDS,
-    PERSISTENCE,
-    DATAGRAMS,
+pub(crate) const SCRIPTS: [(&str, Needs); 12] = [
+    (REFUSALS, Needs::Nothing),
+    (ROUND_ROBIN, Needs::Nothing),
+    (WEIGHTED_ROUND_ROBIN, Needs::Nothing),
+    (LEAST_CONNECTIONS, Needs::Connections),
+    (WEIGHTED_LEAST_CONNECTIONS, Needs::Connections),
+    (SOURCE_HASHING, Needs::Hashes),
+    (OVERFLOW, Needs::Connections),
+    (DRAINED, Needs::Nothing),
+    (REMOVED, Needs::Nothing),
+    (THRESHOLDS, Needs::Connections),
+    (PERSISTENCE, Needs::Nothing),
+    (DATAGRAMS, Needs::Nothing),
 ];
 
 const REFUSALS: &str = "

@@ -27,7 +27,7 @@ fn the_kernel_agrees_with_the_one_in_memory() {
         ..Config::default()
     };
     let site = Site::OF_HISTORIES;
-    let histories = history(site, &[Protocol::Tcp, Protocol::Udp]);
+    let histories = history(site, &[Protocol::Tcp, Protocol::Udp], true);
     let agreed = TestRunner::new(config).run(&histories, |steps| {
         in_kernel(async |kernel: Kernel| {
             agrees_with_memory(&steps, &mut with_clients(site, kernel).await).await

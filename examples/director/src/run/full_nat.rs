@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ipvs::{SourceNat, SourceNatError, Table};
+use ipvs::{NetfilterError, SourceNat, Table};
 use tracing::{error, warn};
 
 use crate::{balance::Translation, log::chain};
@@ -11,7 +11,7 @@ use crate::{balance::Translation, log::chain};
 /// Sources are not translated.
 #[derive(Debug, thiserror::Error)]
 #[error("sources of lvs_method FULLNAT cannot be translated")]
-pub(super) struct FullNatError(#[from] SourceNatError);
+pub(super) struct FullNatError(#[from] NetfilterError);
 
 /// Keeps who translates sources in step with the table.
 pub(super) struct Translating {

@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use ipvs::{
-    FullNat, Iptables, IpvsBackend, Nft, SourceNat, SourceNatError, fake,
+    FullNat, Iptables, IpvsBackend, NetfilterError, Nft, SourceNat, fake,
     machine::{Linux, Machine},
     netlink,
+    nftables::NftablesBackend,
     userspace::{Config, UserspaceBackend},
 };
 use tokio::sync::Mutex;
@@ -38,6 +39,11 @@ impl Means {
             Backend::Kernel => Self {
                 backend: Arc::new(netlink::Kernel::connect().await?),
                 source_nat: Arc::new(FirstThatWorks::new(vec![Arc::new(Nft), Arc::new(Iptables)])),
+                machine: Arc::new(Linux::open()?),
+            },
+            Backend::Nftables => Self {
+                backend: Arc::new(NftablesBackend::new()),
+                source_nat: Arc::new(Nft),
                 machine: Arc::new(Linux::open()?),
             },
             Backend::Userspace => Self {
@@ -75,7 +81,7 @@ impl FirstThatWorks {
 
 #[async_trait]
 impl SourceNat for FirstThatWorks {
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError> {
         let mut chosen = self.chosen.lock().await;
         if let Some(chosen) = &*chosen {
             return chosen.install(full_nat).await;
@@ -96,7 +102,7 @@ impl SourceNat for FirstThatWorks {
         refusal.map_or(Ok(()), Err)
     }
 
-    async fn remove(&self) -> Result<(), SourceNatError> {
+    async fn remove(&self) -> Result<(), NetfilterError> {
         let mut chosen = self.chosen.lock().await;
         match &*chosen {
             Some(installed) => installed.remove().await?,

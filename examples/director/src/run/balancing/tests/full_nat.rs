@@ -3,7 +3,7 @@
 use std::{ffi::OsString, sync::Arc};
 
 use async_trait::async_trait;
-use ipvs::{Counts, FullNat, SourceNat, SourceNatError, fake};
+use ipvs::{Counts, FullNat, NetfilterError, SourceNat, fake};
 
 use super::*;
 
@@ -40,12 +40,12 @@ impl Witness {
 
 #[async_trait]
 impl SourceNat for Witness {
-    async fn install(&self, full_nat: &FullNat) -> Result<(), SourceNatError> {
+    async fn install(&self, full_nat: &FullNat) -> Result<(), NetfilterError> {
         self.note("install").await;
         self.nat.install(full_nat).await
     }
 
-    async fn remove(&self) -> Result<(), SourceNatError> {
+    async fn remove(&self) -> Result<(), NetfilterError> {
         self.note("remove").await;
         self.nat.remove().await
     }
