@@ -85,7 +85,7 @@ pub enum Backend {
     /// The kernel's IPVS.
     #[default]
     Kernel,
-    /// This process itself, which needs neither IPVS nor root: TCP alone.
+    /// This process itself, which needs neither IPVS nor root: TCP and UDP.
     Userspace,
     /// Rules of nftables, for kernels without IPVS: NAT alone, and no scheduler that counts
     /// connections.
