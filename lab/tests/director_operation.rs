@@ -226,6 +226,10 @@ fn the_control_socket_answers_reloads_and_stops() {
     let good = format!("{HEAD}{}", instance("VI_1", 51, 100, &notifications));
     let mut daemon = Peer::start(Software::Director, &node, &good);
     wait_until("the address", SOON, || node.holds(VIP));
+    // Master is told once the address is there.
+    wait_until("the master", SOON, || {
+        daemon.ask(&["status"]).contains("MASTER")
+    });
 
     let socket = node.path("director.sock");
     let status = daemon.ask(&["status"]);

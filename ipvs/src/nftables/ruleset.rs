@@ -11,7 +11,7 @@ use crate::{
 /// How many clients persistence knows of each destination at most.
 const CLIENTS: u32 = 65_536;
 
-/// The parts that depend on the services; the others are in [`BASE`].
+/// The parts that depend on the services; the others are in [`base`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Ruleset {
     /// By name.
