@@ -38,16 +38,18 @@
 //!
 //! # How it asks
 //! * One socket, on which the family is looked up once. It takes messages from the kernel alone.
-//! * Changes go out up to 64 in a datagram, each acknowledged by itself. What the kernel does with
-//!   one does not depend on what it did with the one before, so their order is kept and none is
-//!   left out.
+//! * Changes go out up to 128 in a datagram, of which the last one alone is acknowledged: the kernel
+//!   works through them in order and always says what it refuses, so the others went well if it says
+//!   nothing before the last. What it does with one does not depend on what it did with the one
+//!   before, so none is left out.
 //! * Lists are read one after the other, because a socket can have only one in the making: first
 //!   the services, then the destinations of each. Lists may have any length.
 //! * What is asked without an answer (ENOBUFS, a list that changed while it was made, silence for
 //!   a second, a socket that broke, ip_vs unloaded and loaded again) is asked again over a new
 //!   socket, up to three times. A change is not, unless it is certain that the kernel has not seen
-//!   it: it is [`ChangeOutcome::Unanswered`]. Linux answers one change with silence: that a sync
-//!   daemon stop which was started so shortly before that it has not begun; it is stopped then.
+//!   it: it is [`ChangeOutcome::Unanswered`]. Linux answers one change with silence even where an
+//!   acknowledgement is asked for: that a sync daemon stop which was started so shortly before that
+//!   it has not begun; it is stopped then.
 //! * Every request has a number, and answers to another one are passed over.
 //!
 //! Socket, headers and the lookup of the family are neli's. Its routers are not used: they hold
@@ -77,9 +79,9 @@ use self::{
     worker::Worker,
 };
 
-/// How many changes go into one datagram. Each answer takes about 1 KiB of the socket's receive
-/// buffer (208 KiB by default) until all are there, and what does not fit is lost.
-const BATCH: usize = 64;
+/// How many changes go into one datagram. Each that is refused takes about 1 KiB of the socket's
+/// receive buffer (208 KiB by default) until all are there, and what does not fit is lost.
+const BATCH: usize = 128;
 
 /// The kernel's list of connections, for the calling thread's network namespace.
 const CONNECTIONS: &str = "/proc/thread-self/net/ip_vs_conn";

@@ -36,8 +36,6 @@ pub(super) enum Trouble {
     Silence,
     /// A list has changed while it was made.
     Interrupted,
-    /// The answers come last first.
-    LastFirst,
     /// Before the answers come some to a request that was given up.
     Stale,
     /// The datagram with the first answer is cut in its middle.
@@ -168,7 +166,6 @@ impl Socket for ByteSocket {
                 return Ok(());
             }
             Some(Trouble::Silence) => return Ok(()),
-            Some(Trouble::LastFirst) => answers.reverse(),
             Some(Trouble::Stale) => {
                 let first = requests[0].sequence;
                 for old in [first.wrapping_sub(1), first.wrapping_sub(64)] {
@@ -255,10 +252,10 @@ impl ByteSocket {
             return vec![end(refusing)];
         }
         match Request::decode(content).unwrap() {
-            Request::Change(change) => {
-                assert!(request.flags.contains(NlmF::ACK));
-                vec![end(self.change(change))]
-            }
+            Request::Change(change) => match self.change(change) {
+                None if !request.flags.contains(NlmF::ACK) => Vec::new(),
+                refused => vec![end(refused)],
+            },
             Request::Query(query) => {
                 assert_eq!(request.flags.contains(NlmF::DUMP), query.is_dump());
                 self.tell(request, query, trouble)
@@ -297,8 +294,11 @@ impl ByteSocket {
             })
             .collect();
         if !query.is_dump() {
-            let end = self.end(request, request.sequence, None);
-            return vec![message(request, NlmF::empty(), &rows[0]), end];
+            let mut answers = vec![message(request, NlmF::empty(), &rows[0])];
+            if request.flags.contains(NlmF::ACK) {
+                answers.push(self.end(request, request.sequence, None));
+            }
+            return answers;
         }
         if let Some(Trouble::Strange(count)) = trouble {
             rows.extend(std::iter::repeat_n(vec![1, 1, 0, 0], count));

@@ -117,8 +117,8 @@ impl Link {
         })
     }
 
-    /// Asks for changes in one datagram. `None` is for a change to which there came no answer; if
-    /// it is an error, none was asked for.
+    /// Asks for changes in one datagram. `None` is for a change of which it is not known whether it
+    /// was done; if it is an error, none was asked for.
     pub(super) fn apply(&mut self, changes: &[Change]) -> Result<Vec<Option<Answer>>, Fault> {
         let requests: Vec<_> = changes
             .iter()
@@ -144,7 +144,7 @@ impl Link {
     fn send_changes(&mut self, requests: &[Vec<u8>]) -> Result<(u16, Vec<Option<Answer>>), Fault> {
         // What cannot be sent has no effect, so it can be sent again.
         let (family, mut pending) = self.ask(|line| {
-            let pending = line.send(line.family, NlmF::REQUEST | NlmF::ACK, requests)?;
+            let pending = line.send(line.family, NlmF::REQUEST, requests)?;
             Ok((line.family, pending))
         })?;
         if let Some(line) = &mut self.line
@@ -203,6 +203,11 @@ struct Line {
 }
 
 /// Requests that were sent together.
+///
+/// The kernel works through them in their order and always says what it refuses, but that a request
+/// went well only to the last one, which alone asks for it: an acknowledgement costs a system call
+/// and a buffer in the kernel, and there may be tens of thousands. (It is silent as well about a sync
+/// daemon that was stopped before it began: that is done.)
 struct Pending {
     first: u32,
     answers: Vec<Option<Answer>>,
@@ -225,7 +230,7 @@ impl Line {
     /// Asks for the number of the family.
     fn resolve(&mut self) -> Result<u16, Fault> {
         let mut number = None;
-        let flags = NlmF::REQUEST | NlmF::ACK;
+        let flags = NlmF::REQUEST;
         let told = |answer: &[u8]| number = Some(family::number(answer));
         match self.exchange(family::controller(), flags, &[family::request()], told) {
             Err(Fault::Refused(denial)) if denial.errno == errno::ENOENT => Err(Fault::NoFamily),
@@ -249,7 +254,7 @@ impl Line {
             .collect();
         let flags = match queries.iter().any(Query::is_dump) {
             true => NlmF::REQUEST | NlmF::DUMP,
-            false => NlmF::REQUEST | NlmF::ACK,
+            false => NlmF::REQUEST,
         };
         let mut rows = Vec::new();
         let told = |row: &[u8]| rows.push(Reply::decode(row, service));
@@ -280,8 +285,11 @@ impl Line {
     fn send(&mut self, kind: u16, flags: NlmF, requests: &[Vec<u8>]) -> Result<Pending, Fault> {
         let first = self.sequence;
         let mut datagram = Vec::new();
-        for request in requests {
-            frame::put(&mut datagram, kind, flags, self.sequence, request);
+        for (index, request) in requests.iter().enumerate() {
+            // A list ends with a word of its own.
+            let is_last = index + 1 == requests.len() && !flags.contains(NlmF::DUMP);
+            let of_this = if is_last { flags | NlmF::ACK } else { flags };
+            frame::put(&mut datagram, kind, of_this, self.sequence, request);
             self.sequence = self.sequence.wrapping_add(1);
         }
         self.socket.send(&datagram).map_err(Fault::Broken)?;
@@ -293,7 +301,7 @@ impl Line {
     }
 
     fn receive(&mut self, pending: &mut Pending, mut told: impl FnMut(&[u8])) -> io::Result<()> {
-        while pending.answers.contains(&None) {
+        while let Some(None) = pending.answers.last() {
             let length = self.socket.receive(&mut self.buffer)?;
             for message in messages(self.buffer.get(..length).unwrap_or_default()) {
                 let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
@@ -311,6 +319,9 @@ impl Line {
                     Content::Nothing => {}
                 }
             }
+        }
+        for unsaid in &mut pending.answers {
+            unsaid.get_or_insert(Ok(()));
         }
         Ok(())
     }
