@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Events that a slow listener may lag behind before it misses some.
-const EVENTS_KEPT: usize = 4096;
+const EVENTS_KEPT: usize = 1024;
 
 /// Starts a fleet without checks on the current runtime; the handle gives it some.
 ///

@@ -123,12 +123,38 @@ pub fn load(
     environment: &dyn Environment,
     options: &Options,
 ) -> io::Result<Loaded> {
-    let (tree, sources, mut diagnostics) = read_tree(path.as_ref(), environment, options)?;
+    load_beside(path.as_ref(), environment, options, None)
+}
+
+/// Reads a configuration that is to follow another. Virtual servers that are the same in both are
+/// shared, so that they take no memory of their own and can be told to be the same at a glance;
+/// their places in the file are those of `before` then.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_after(
+    before: &Config,
+    path: impl AsRef<Path>,
+    environment: &dyn Environment,
+    options: &Options,
+) -> io::Result<Loaded> {
+    load_beside(path.as_ref(), environment, options, Some(before))
+}
+
+fn load_beside(
+    path: &Path,
+    environment: &dyn Environment,
+    options: &Options,
+    before: Option<&Config>,
+) -> io::Result<Loaded> {
+    let (tree, sources, mut diagnostics) = read_tree(path, environment, options)?;
     let config = build::build(
         &mut Context {
             diagnostics: &mut diagnostics,
         },
         &tree,
+        before,
     );
     Ok(Loaded {
         config: (diagnostics.errors() == 0).then_some(config),

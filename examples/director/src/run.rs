@@ -30,7 +30,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use crate::conf::{self, Environment, render};
+use crate::conf::{self, Environment, model::Config, render};
 use crate::control::{self, Ask, Control, Reply};
 use crate::log::chain;
 use crate::plan::Plan;
@@ -49,6 +49,7 @@ mod settings;
 mod track_files;
 mod vrrp_thread;
 
+pub use crate::sys::share_one_heap;
 pub use balancing::OnStop;
 use balancing::{Act, Ending};
 use daemon::{Daemon, Wiring};
@@ -115,8 +116,7 @@ impl Options {
 /// The exit code is 0 after a graceful stop, 1 if the file has errors, 2 if it cannot be read, 3 if
 /// the system does not allow what is needed or a part of the daemon has died.
 pub fn run(options: &Options, environment: &dyn Environment) -> ExitCode {
-    crate::sys::share_one_heap();
-    let settings = match read(&options.file, options, environment) {
+    let settings = match read(&options.file, options, environment, None) {
         Ok(settings) => settings,
         Err(refusal) => return refusal.report(),
     };
@@ -276,7 +276,7 @@ async fn reload(
     environment: &dyn Environment,
 ) -> Result<String, String> {
     info!(file = %options.file.display(), "Reloading {}", options.file.display());
-    let refused = match read(&options.file, options, environment) {
+    let refused = match read(&options.file, options, environment, daemon.config()) {
         Ok(settings) => match daemon.reload(settings).await {
             Ok(plan) => {
                 log_changes(&plan);
@@ -336,9 +336,13 @@ fn read(
     file: &Path,
     options: &Options,
     environment: &dyn Environment,
+    before: Option<&Config>,
 ) -> Result<Settings, Refusal> {
-    let loaded = conf::load(file, environment, &options.reading)
-        .map_err(|error| Refusal::Unreadable(file.to_owned(), error))?;
+    let loaded = match before {
+        Some(before) => conf::load_after(before, file, environment, &options.reading),
+        None => conf::load(file, environment, &options.reading),
+    };
+    let loaded = loaded.map_err(|error| Refusal::Unreadable(file.to_owned(), error))?;
     let text = || render::text(&loaded.diagnostics, &loaded.sources, false);
     match &loaded.config {
         None => Err(Refusal::Wrong(text())),

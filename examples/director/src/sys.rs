@@ -34,17 +34,21 @@ pub(crate) fn close_on_exec_above_stderr() -> io::Result<()> {
     }
 }
 
-/// Keeps the memory of the process small: one heap for all threads, of which the kernel gets back
-/// what is free at its end. By default each thread has a heap of its own, and what the reading of a
-/// great file has left free in one is of no use to the others.
+/// Has one heap for all threads, that keeps what is left free in it for its next use: what the
+/// reading of a great file needed once is there for the reload, and the kernel does not have to give
+/// it page by page again. By default each thread has a heap of its own, where what another left free
+/// is of no use, and great blocks go back to the kernel at once.
 ///
 /// To be called before there are other threads. Idempotent.
-pub(crate) fn share_one_heap() {
+pub fn share_one_heap() {
     #[cfg(target_env = "gnu")]
     {
-        const BYTES_KEPT_FREE: libc::c_int = 128 * 1024;
+        /// The most that may be asked for: half of the greatest heap.
+        const GREATEST_BLOCK_BYTES: libc::c_int = 32 << 20;
+        const BYTES_KEPT_FREE: libc::c_int = 32 << 20;
         for (option, value) in [
             (libc::M_ARENA_MAX, 1),
+            (libc::M_MMAP_THRESHOLD, GREATEST_BLOCK_BYTES),
             (libc::M_TRIM_THRESHOLD, BYTES_KEPT_FREE),
         ] {
             // SAFETY: takes two integers and sets a number within the allocator, under its own

@@ -46,6 +46,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> ExitCode {
+        run::share_one_heap();
         let log = match log::start(self.log_format) {
             Ok(log) => log,
             Err(error) => {

@@ -16,11 +16,8 @@ use super::{
 const MAX_DEPTH: usize = 32;
 
 /// Builds the tree of `tokens`.
-pub(super) fn build(mut tokens: Tokens, sources: &Sources, diagnostics: &mut Diagnostics) -> Tree {
-    let statements = std::mem::take(&mut tokens.statements);
-    let count = |wanted: fn(&Statement) -> bool| statements.iter().filter(|s| wanted(s)).count();
-    let opened = count(|statement| matches!(statement, Statement::Open(_)));
-    let closed = count(|statement| matches!(statement, Statement::Close(_)));
+pub(super) fn build(tokens: Tokens, sources: &Sources, diagnostics: &mut Diagnostics) -> Tree {
+    let (opened, closed) = tokens.braces();
     let mut builder = Builder {
         tree: Tree::new(tokens),
         sources,
@@ -32,12 +29,14 @@ pub(super) fn build(mut tokens: Tokens, sources: &Sources, diagnostics: &mut Dia
         surplus: closed > opened,
         too_deep: false,
     };
-    for statement in statements {
+    let mut place = 0;
+    while let Some((statement, next)) = builder.tree.tokens().statement(place) {
         match statement {
             Statement::Words(words) => builder.words(words),
             Statement::Open(brace) => builder.open(brace),
             Statement::Close(brace) => builder.close(brace),
         }
+        place = next;
     }
     builder.finish()
 }
@@ -71,10 +70,9 @@ struct OpenBlock {
 impl Builder<'_> {
     fn words(&mut self, words: std::ops::Range<u32>) {
         if self.missing || self.surplus {
-            let tokens = self.tree.tokens();
-            let first = tokens.words.get(words.start as usize);
-            if let Some(first) = first {
-                let (keyword, span) = (tokens.word_text(first).to_owned(), first.span);
+            let (tokens, place) = (self.tree.tokens(), words.start as usize);
+            if let Some(first) = tokens.word(place) {
+                let (keyword, span) = (tokens.text_of(place).to_owned(), first.span);
                 if self.missing {
                     self.end_blocks_before(&keyword, span);
                 } else {
@@ -92,7 +90,7 @@ impl Builder<'_> {
             .take()
             .filter(|_| self.open.len() < MAX_DEPTH);
         match item {
-            Some(item) => self.tree.open(item, brace),
+            Some(item) => self.tree.open(item),
             None if self.open.len() < MAX_DEPTH => self.diagnostics.add(
                 Diagnostic::new(Code::UnexpectedBrace, brace, "this `{` follows no keyword")
                     .help("a block is `KEYWORD [NAME] { ... }`"),
@@ -270,7 +268,8 @@ impl Builder<'_> {
     }
 
     fn finish(mut self) -> Tree {
-        let end = self.tree.tokens().words.last().map(|word| word.span);
+        let last = self.tree.tokens().words_from(0).next_back();
+        let end = last.map(|(_, word)| word.span);
         while let Some(block) = self.open.pop() {
             self.end(block, None);
             let place = end.unwrap_or(block.brace).at_end();

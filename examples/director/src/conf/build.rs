@@ -26,8 +26,9 @@ use super::{
     virtual_server::{Around, Group, Seen, virtual_server, virtual_server_group},
 };
 
-/// Reads what the tree means. The result is only to be used if there was no error.
-pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
+/// Reads what the tree means. The result is only to be used if there was no error. Virtual servers
+/// that are the same in `before` are shared with it.
+pub(super) fn build(context: &mut Context<'_>, tree: &Tree, before: Option<&Config>) -> Config {
     let mut global = Global::default();
     let mut defaults = Defaults::default();
     let mut scripts = Vec::new();
@@ -77,6 +78,7 @@ pub(super) fn build(context: &mut Context<'_>, tree: &Tree) -> Config {
         &track_files,
         &servers,
         lvs.log_all_failures,
+        before.map_or(&[], |before| &before.virtual_servers),
     );
     let tracked = |list: fn(&Tracks) -> &Vec<Track>| -> BTreeSet<String> {
         let of_instances = drafts.iter().map(|draft| &draft.tracks);
@@ -138,7 +140,9 @@ fn virtual_servers(
     track_files: &TrackFiles,
     servers: &[Item<'_>],
     log_all_failures: bool,
+    before: &[Arc<VirtualServer>],
 ) -> Vec<Arc<VirtualServer>> {
+    let before: BTreeMap<_, _> = before.iter().map(|server| (&server.name, server)).collect();
     let groups = groups
         .into_iter()
         .map(|group| (group.name.clone(), group))
@@ -155,7 +159,10 @@ fn virtual_servers(
             server.name.of = server.apart();
             names.insert(server.name.clone());
         }
-        Some(Arc::new(server))
+        Some(match before.get(&server.name) {
+            Some(same) if ***same == server => Arc::clone(same),
+            _ => Arc::new(server),
+        })
     });
     let read = read.collect();
     // By what is written, so that a group is not unused for a mistake in its virtual server.

@@ -275,15 +275,14 @@ impl Reader<'_> {
             );
             return;
         }
-        let from = self.tokens.statements.len();
-        let first_word = self.tokens.words.len();
+        let from = self.tokens.len();
         let sources = &self.sources;
         self.tokens.read_line(
             line.as_str(),
             |range| line.locate(range, sources),
             &mut self.diagnostics,
         );
-        self.report_undefined(first_word);
+        self.report_undefined(from);
         let checks = self.current_file().map(|file| file.checks);
         let changed = checks.and_then(|checks| self.heed(from, checks));
         if let (Some(checks), Some(file)) = (changed, self.current_file_mut()) {
@@ -292,9 +291,9 @@ impl Reader<'_> {
     }
 
     /// Reports references that nothing defines; in quotes they may be a script's own.
-    fn report_undefined(&mut self, first_word: usize) {
-        for word in self.tokens.words.get(first_word..).unwrap_or(&[]) {
-            let text = self.tokens.word_text(word);
+    fn report_undefined(&mut self, from: usize) {
+        for (place, word) in self.tokens.words_from(from) {
+            let text = self.tokens.text_of(place);
             let Some(reference) = next_reference(text, 0).filter(|_| !word.quoted) else {
                 continue;
             };

@@ -1,34 +1,52 @@
 //! A line's text → words and braces.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use super::{
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::Diagnostics,
     source::{Span, narrow},
 };
 
-/// What the lines of a configuration consist of, in order.
+mod scan;
+
+pub(super) use scan::{Fault, is_blank};
+use scan::{Stop, scan_word};
+
+/// What the lines of a configuration consist of, in order. Of a large file there are millions, so
+/// they are few bytes each, in few allocations.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    /// The texts of all words, one after the other: one allocation instead of millions.
-    pub(super) text: String,
-    pub(super) words: Vec<Word>,
-    pub(super) statements: Vec<Statement>,
+    /// The texts of all words, one after the other.
+    text: String,
+    words: Vec<Word>,
 }
 
-/// A word: quotes and escapes are resolved in `text`, `span` is what was written.
+/// A word, or a brace.
 #[derive(Debug, Clone)]
 pub(super) struct Word {
-    /// In [`Tokens::text`].
-    pub(super) text: Range<u32>,
+    /// What was written; quotes and escapes are resolved in [`Tokens::text_of`].
     pub(super) span: Span,
+    /// Where its text starts in [`Tokens::text`]. It ends where that of the next one starts.
+    text: u32,
+    kind: Kind,
     pub(super) quoted: bool,
+}
+
+/// What a word is in its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The first of a statement.
+    Keyword,
+    /// Another one of it.
+    Value,
+    Open,
+    Close,
 }
 
 /// A keyword with its values, or a brace.
 #[derive(Debug, Clone)]
 pub(super) enum Statement {
-    /// Indices into [`Tokens::words`]; never empty.
+    /// The places of its words; never empty.
     Words(Range<u32>),
     Open(Span),
     Close(Span),
@@ -37,11 +55,10 @@ pub(super) enum Statement {
 impl Tokens {
     /// Makes room for the words of a text of so many bytes, at once instead of over and over.
     pub(super) fn reserve(&mut self, bytes: usize) {
-        /// Of a word with its blank, as files have it that are large.
-        const BYTES: usize = 12;
+        /// Of a word with its blank, or of a brace, as files have it that are large.
+        const BYTES: usize = 8;
         self.text.reserve(bytes);
         self.words.reserve(bytes / BYTES);
-        self.statements.reserve(bytes / BYTES);
     }
 
     /// Reads the words of a line without comment. A statement ends at the line's end or a brace.
@@ -51,18 +68,18 @@ impl Tokens {
         locate: impl Fn(Range<usize>) -> Span,
         diagnostics: &mut Diagnostics,
     ) {
-        let mut first = self.words.len();
+        let mut next = Kind::Keyword;
         let mut at = 0;
         while let Some(byte) = line.as_bytes().get(at) {
             match byte {
                 b'{' | b'}' => {
-                    self.end_statement(&mut first);
-                    let span = locate(at..at + 1);
-                    self.statements.push(if *byte == b'{' {
-                        Statement::Open(span)
+                    let kind = if *byte == b'{' {
+                        Kind::Open
                     } else {
-                        Statement::Close(span)
-                    });
+                        Kind::Close
+                    };
+                    self.push(kind, locate(at..at + 1), "", false);
+                    next = Kind::Keyword;
                     at += 1;
                 }
                 byte if is_blank(*byte) => at += 1,
@@ -72,33 +89,78 @@ impl Tokens {
                     if let Some(fault) = scanned.fault {
                         diagnostics.add(fault.diagnostic(span));
                     }
-                    let start = narrow(self.text.len());
-                    self.text.push_str(&scanned.text);
-                    self.words.push(Word {
-                        text: start..narrow(self.text.len()),
-                        span,
-                        quoted: scanned.quoted,
-                    });
+                    self.push(next, span, &scanned.text, scanned.quoted);
+                    next = Kind::Value;
                     at = scanned.end;
                 }
             }
         }
-        self.end_statement(&mut first);
     }
 
-    fn end_statement(&mut self, first: &mut usize) {
-        let end = self.words.len();
-        if *first < end {
-            self.statements
-                .push(Statement::Words(narrow(*first)..narrow(end)));
-            *first = end;
-        }
+    fn push(&mut self, kind: Kind, span: Span, text: &str, quoted: bool) {
+        self.words.push(Word {
+            span,
+            text: narrow(self.text.len()),
+            kind,
+            quoted,
+        });
+        self.text.push_str(text);
     }
 
-    pub(super) fn word_text(&self, word: &Word) -> &str {
-        self.text
-            .get(word.text.start as usize..word.text.end as usize)
+    /// How many words and braces there are.
+    pub(super) const fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// A word, by its place.
+    pub(super) fn word(&self, place: usize) -> Option<&Word> {
+        self.words.get(place)
+    }
+
+    /// What a word says.
+    pub(super) fn text_of(&self, place: usize) -> &str {
+        let start = |place| self.words.get(place).map(|word: &Word| word.text as usize);
+        let end = start(place + 1).unwrap_or(self.text.len());
+        start(place)
+            .and_then(|start| self.text.get(start..end))
             .unwrap_or("")
+    }
+
+    /// The words, without the braces, from a place on.
+    pub(super) fn words_from(
+        &self,
+        place: usize,
+    ) -> impl DoubleEndedIterator<Item = (usize, &Word)> {
+        (place..self.words.len())
+            .filter_map(|place| Some((place, self.words.get(place)?)))
+            .filter(|(_, word)| matches!(word.kind, Kind::Keyword | Kind::Value))
+    }
+
+    /// The statement that starts at a place, and the place behind it.
+    pub(super) fn statement(&self, place: usize) -> Option<(Statement, usize)> {
+        let word = self.words.get(place)?;
+        let values = match word.kind {
+            Kind::Open => return Some((Statement::Open(word.span), place + 1)),
+            Kind::Close => return Some((Statement::Close(word.span), place + 1)),
+            Kind::Keyword | Kind::Value => self.words.get(place + 1..)?.iter(),
+        };
+        let end = place + 1 + values.take_while(|word| word.kind == Kind::Value).count();
+        Some((Statement::Words(narrow(place)..narrow(end)), end))
+    }
+
+    /// The statements from a place on.
+    pub(super) fn statements_from(&self, mut place: usize) -> impl Iterator<Item = Statement> {
+        std::iter::from_fn(move || {
+            let (statement, end) = self.statement(place)?;
+            place = end;
+            Some(statement)
+        })
+    }
+
+    /// How many braces open a block, and how many end one.
+    pub(super) fn braces(&self) -> (usize, usize) {
+        let count = |kind| self.words.iter().filter(|word| word.kind == kind).count();
+        (count(Kind::Open), count(Kind::Close))
     }
 }
 
@@ -139,209 +201,28 @@ pub(super) fn without_comment(line: &str) -> &str {
     line
 }
 
-pub(super) const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
-}
-
-/// What is wrong inside a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    Unterminated(char),
-    /// A backslash at the end of the line.
-    LoneBackslash,
-    /// An escape that makes a NUL or something that is not UTF-8.
-    NotText,
-}
-
-impl Fault {
-    pub(super) fn diagnostic(self, span: Span) -> Diagnostic {
-        match self {
-            Self::Unterminated('\'') => {
-                Diagnostic::new(Code::UnterminatedQuote, span, "this `'` is not closed").help(
-                    "close it on the same line; inside single quotes `#` and `!` start a \
-                     comment, inside double quotes they do not",
-                )
-            }
-            Self::Unterminated(quote) => Diagnostic::new(
-                Code::UnterminatedQuote,
-                span,
-                format!("this `{quote}` is not closed"),
-            )
-            .help("close it on the same line"),
-            Self::LoneBackslash => Diagnostic::new(
-                Code::BadEscape,
-                span,
-                "the `\\` at the end of the line escapes nothing",
-            )
-            .help("only the lines of a `$NAME=` definition can be continued with `\\`"),
-            Self::NotText => Diagnostic::new(
-                Code::BadEscape,
-                span,
-                "the escapes make a NUL or bytes that are not UTF-8",
-            ),
-        }
-    }
-}
-
-/// Where a bare word ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    AtBlank,
-    /// At a blank or a brace, but not at the braces of `${NAME}`.
-    AtBrace,
-}
-
-struct Scanned<'a> {
-    text: Cow<'a, str>,
-    end: usize,
-    quoted: bool,
-    fault: Option<Fault>,
-}
-
-/// Reads the word that starts at `start`, which is not a blank.
-fn scan_word(line: &str, start: usize, stop: Stop) -> Scanned<'_> {
-    let bytes = line.as_bytes();
-    let ends = |byte: u8| is_blank(byte) || (stop == Stop::AtBrace && matches!(byte, b'{' | b'}'));
-    let tail = bytes.get(start..).unwrap_or(&[]);
-    let plain = tail
-        .iter()
-        .position(|&byte| ends(byte) || matches!(byte, b'"' | b'\'' | b'\\' | b'$'))
-        .unwrap_or(tail.len());
-    let plain_end = start + plain;
-    if bytes.get(plain_end).is_none_or(|&byte| ends(byte)) {
-        return Scanned {
-            text: Cow::Borrowed(line.get(start..plain_end).unwrap_or("")),
-            end: plain_end,
-            quoted: false,
-            fault: None,
-        };
-    }
-
-    let mut text = bytes.get(start..plain_end).unwrap_or(&[]).to_vec();
-    let mut at = plain_end;
-    let mut quote = None;
-    let mut quoted = false;
-    let mut fault = None;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'\\' => {
-                let (escaped, len) = unescape(bytes.get(at + 1..).unwrap_or(&[]));
-                match escaped {
-                    Some(0) => fault = Some(Fault::NotText),
-                    Some(byte) => text.push(byte),
-                    None => fault = Some(Fault::LoneBackslash),
-                }
-                at += 1 + len;
-                continue;
-            }
-            _ if quote == Some(byte) => quote = None,
-            b'"' | b'\'' if quote.is_none() => {
-                quote = Some(byte);
-                quoted = true;
-            }
-            b'$' if quote.is_none() => {
-                let len = reference_len(bytes.get(at..).unwrap_or(&[]));
-                text.extend_from_slice(bytes.get(at..at + len).unwrap_or(&[]));
-                at += len;
-                continue;
-            }
-            byte if quote.is_none() && ends(byte) => break,
-            byte => text.push(byte),
-        }
-        at += 1;
-    }
-    if let Some(quote) = quote {
-        fault = Some(Fault::Unterminated(char::from(quote)));
-    }
-    let text = String::from_utf8(text).unwrap_or_else(|error| {
-        fault = fault.or(Some(Fault::NotText));
-        String::from_utf8_lossy(error.as_bytes()).into_owned()
-    });
-    Scanned {
-        text: Cow::Owned(text),
-        end: at.min(line.len()),
-        quoted,
-        fault,
-    }
-}
-
-/// The length of `${NAME}` at the start of `bytes`, or 1 for the `$` alone.
-fn reference_len(bytes: &[u8]) -> usize {
-    let Some(name) = bytes.strip_prefix(b"${") else {
-        return 1;
-    };
-    let len = name
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-        .count();
-    match name.get(len) {
-        Some(b'}') if len > 0 => len + 3,
-        _ => 1,
-    }
-}
-
-/// What follows a backslash: the byte it stands for, and how many bytes were read.
-fn unescape(rest: &[u8]) -> (Option<u8>, usize) {
-    let Some(&first) = rest.first() else {
-        return (None, 0);
-    };
-    let digits = |from: usize, most: usize, radix: u32| {
-        rest.get(from..)
-            .unwrap_or(&[])
-            .iter()
-            .take(most)
-            .map_while(|&byte| char::from(byte).to_digit(radix))
-            .fold((0u32, 0), |(value, len), digit| {
-                (value * radix + digit, len + 1)
-            })
-    };
-    let byte = match first {
-        b'a' => 0x07,
-        b'b' => 0x08,
-        b'E' => 0x1b,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'v' => 0x0b,
-        b'0'..=b'7' => {
-            let (value, len) = digits(0, 3, 8);
-            return (Some(u8::try_from(value).unwrap_or(0)), len);
-        }
-        b'x' => match digits(1, 2, 16) {
-            (_, 0) => b'x',
-            (value, len) => return (Some(u8::try_from(value).unwrap_or(0)), 1 + len),
-        },
-        b'c' => match rest.get(1) {
-            Some(control) => return (Some(control & 0x1f), 2),
-            None => b'c',
-        },
-        other => other,
-    };
-    (Some(byte), 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::source::Sources;
+    use crate::conf::{
+        diagnostic::{Code, Diagnostic},
+        source::Sources,
+    };
 
     fn lex(line: &str) -> (Vec<String>, Vec<Diagnostic>) {
         let mut sources = Sources::default();
-        let file = sources.add("a.conf".into(), line);
+        let file = sources.add("a.conf".into(), line.to_owned().into());
         let mut tokens = Tokens::default();
         let mut diagnostics = Diagnostics::default();
         let locate = |range: Range<usize>| Span::new(file, narrow(range.start)..narrow(range.end));
         tokens.read_line(line, locate, &mut diagnostics);
         let printed = tokens
-            .statements
-            .iter()
+            .statements_from(0)
             .map(|statement| match statement {
                 Statement::Open(_) => "{".to_owned(),
                 Statement::Close(_) => "}".to_owned(),
-                Statement::Words(words) => tokens.words[words.start as usize..words.end as usize]
-                    .iter()
-                    .map(|word| format!("[{}]", tokens.word_text(word)))
+                Statement::Words(places) => places
+                    .map(|place| format!("[{}]", tokens.text_of(place as usize)))
                     .collect(),
             })
             .collect();

@@ -49,7 +49,7 @@ pub(super) enum Pending {
 
 pub(super) struct OpenFile {
     id: FileId,
-    text: Arc<str>,
+    text: Arc<String>,
     /// The next line's first byte.
     at: usize,
     pub(super) path: PathBuf,
@@ -103,11 +103,11 @@ impl<'e> Reader<'e> {
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
         };
         self.tokens.reserve(text.len());
-        let id = self.sources.add(path.to_owned(), &text);
+        let text = Arc::new(text);
         Ok(OpenFile {
-            id,
-            text: self.sources.shared_text(id),
+            id: self.sources.add(path.to_owned(), Arc::clone(&text)),
             at: if text.starts_with('\u{feff}') { 3 } else { 0 },
+            text,
             path: normal(path),
             checks,
             lossy,
@@ -148,7 +148,7 @@ impl<'e> Reader<'e> {
                     let locate = |part: Range<usize>| {
                         Span::new(id, narrow(start + part.start)..narrow(start + part.end))
                     };
-                    let from = self.tokens.statements.len();
+                    let from = self.tokens.len();
                     self.tokens.read_line(code, locate, &mut self.diagnostics);
                     if let Some(checks) = self.heed(from, file.checks) {
                         file.checks = checks;
@@ -186,20 +186,15 @@ impl<'e> Reader<'e> {
             })
     }
 
-    /// Heeds the keywords that tell how the rest is to be read, among the statements behind
-    /// `from`: `random_seed` at once, `include_check` by the checks that hold from here on.
+    /// Heeds the keywords that tell how the rest is to be read, among the statements from
+    /// `from` on: `random_seed` at once, `include_check` by the checks that hold from here on.
     pub(super) fn heed(&mut self, from: usize, checks: Checks) -> Option<Checks> {
         let mut changed = None;
-        for statement in self.tokens.statements.get(from..).unwrap_or(&[]) {
-            let Statement::Words(range) = statement else {
+        for statement in self.tokens.statements_from(from) {
+            let Statement::Words(places) = statement else {
                 continue;
             };
-            let words = self
-                .tokens
-                .words
-                .get(range.start as usize..range.end as usize)
-                .unwrap_or(&[]);
-            let mut texts = words.iter().map(|word| self.tokens.word_text(word));
+            let mut texts = places.map(|place| self.tokens.text_of(place as usize));
             match texts.next() {
                 Some("random_seed") => {
                     if let Some(seed) = texts.next().and_then(|text| text.parse().ok()) {

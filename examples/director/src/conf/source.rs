@@ -4,7 +4,7 @@ use std::{
     num::NonZeroU32,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// Which of the [`Sources`] a place is in.
@@ -102,8 +102,20 @@ pub struct Position {
 pub(super) struct SourceFile {
     /// As it was named by the user or by the `include`.
     path: PathBuf,
-    text: Arc<str>,
-    line_starts: Vec<u32>,
+    text: Arc<String>,
+    /// Only who reports a place needs them.
+    line_starts: OnceLock<Vec<u32>>,
+}
+
+impl SourceFile {
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let ends = self.text.match_indices('\n');
+            std::iter::once(0)
+                .chain(ends.map(|(at, _)| narrow(at + 1)))
+                .collect()
+        })
+    }
 }
 
 /// Every text that a configuration was read from.
@@ -118,14 +130,11 @@ impl Sources {
     pub(super) const MAX_FILE_LEN: usize = u32::MAX as usize - 1;
 
     /// Adds a file's text, of at most [`MAX_FILE_LEN`](Self::MAX_FILE_LEN) bytes.
-    pub(super) fn add(&mut self, path: PathBuf, text: &str) -> FileId {
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| narrow(at + 1)))
-            .collect();
+    pub(super) fn add(&mut self, path: PathBuf, text: Arc<String>) -> FileId {
         self.files.push(SourceFile {
             path,
-            text: text.into(),
-            line_starts,
+            text,
+            line_starts: OnceLock::new(),
         });
         FileId(narrow(self.files.len() - 1))
     }
@@ -178,11 +187,6 @@ impl Sources {
         self.file(file).map_or("", |file| &file.text)
     }
 
-    pub(super) fn shared_text(&self, file: FileId) -> Arc<str> {
-        self.file(file)
-            .map_or_else(|| Arc::from(""), |file| Arc::clone(&file.text))
-    }
-
     fn file(&self, file: FileId) -> Option<&SourceFile> {
         self.files.get(file.0 as usize)
     }
@@ -214,7 +218,7 @@ impl Sources {
     /// The index of the line that a byte is in.
     fn line_of(&self, file: FileId, at: u32) -> usize {
         self.file(file).map_or(0, |file| {
-            file.line_starts
+            file.line_starts()
                 .partition_point(|&start| start <= at)
                 .saturating_sub(1)
         })
@@ -222,7 +226,7 @@ impl Sources {
 
     fn line_start(&self, file: FileId, line: usize) -> usize {
         self.file(file)
-            .and_then(|file| file.line_starts.get(line))
+            .and_then(|file| file.line_starts().get(line))
             .map_or(0, |&start| start as usize)
     }
 
@@ -261,7 +265,7 @@ mod tests {
 
     fn sources(text: &str) -> (Sources, FileId) {
         let mut sources = Sources::default();
-        let file = sources.add("a.conf".into(), text);
+        let file = sources.add("a.conf".into(), Arc::new(text.to_owned()));
         (sources, file)
     }
 

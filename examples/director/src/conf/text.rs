@@ -236,7 +236,7 @@ mod tests {
     const FILE: &str = "$P=300\npriority $P # x\n";
 
     fn line(sources: &mut Sources) -> (Text<'static>, Text<'static>) {
-        let file = sources.add("a.conf".into(), FILE);
+        let file = sources.add("a.conf".into(), FILE.to_owned().into());
         let text = sources.text(file).to_owned();
         let at = |part: &str| text.find(part).unwrap();
         (

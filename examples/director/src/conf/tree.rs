@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range};
 
 use super::{
-    lexer::{Tokens, Word as RawWord},
+    lexer::Tokens,
     source::{Span, narrow},
 };
 
@@ -19,12 +19,11 @@ pub struct Tree {
 
 #[derive(Debug)]
 struct Node {
-    /// Indices into [`Tokens::words`]; never empty.
+    /// Places in [`Tokens`]; never empty. If it has a block, its brace is behind them.
     words: Range<u32>,
     /// The index after the last item below this one.
     end: u32,
-    /// The block's braces, if the item has a block.
-    braces: Option<Span>,
+    has_block: bool,
 }
 
 impl Tree {
@@ -67,15 +66,15 @@ impl Tree {
         self.items.push(Node {
             words,
             end: narrow(index + 1),
-            braces: None,
+            has_block: false,
         });
         index
     }
 
-    /// Gives an item a block.
-    pub(super) fn open(&mut self, item: usize, brace: Span) {
+    /// Gives an item the block whose brace is behind its words.
+    pub(super) fn open(&mut self, item: usize) {
         if let Some(node) = self.items.get_mut(item) {
-            node.braces = Some(brace);
+            node.has_block = true;
         }
     }
 
@@ -107,18 +106,15 @@ impl<'t> Item<'t> {
             .expect("an item is only made for an index of its tree")
     }
 
-    fn raw_words(self) -> &'t [RawWord] {
+    /// The places of its words.
+    fn places(self) -> Range<usize> {
         let words = &self.node().words;
-        self.tree
-            .tokens
-            .words
-            .get(words.start as usize..words.end as usize)
-            .unwrap_or(&[])
+        words.start as usize..words.end as usize
     }
 
     /// All its words, the keyword first.
     pub fn words(self) -> impl ExactSizeIterator<Item = Word<'t>> + Clone {
-        (0..self.raw_words().len()).map(move |index| {
+        (0..self.places().len()).map(move |index| {
             self.word(index)
                 .expect("the index is below the number of words")
         })
@@ -127,8 +123,9 @@ impl<'t> Item<'t> {
     /// The word at an index, the keyword being 0.
     pub(super) fn word(self, index: usize) -> Option<Word<'t>> {
         let tokens = &self.tree.tokens;
-        self.raw_words().get(index).map(|word| Word {
-            text: tokens.word_text(word),
+        let place = self.places().nth(index)?;
+        tokens.word(place).map(|word| Word {
+            text: tokens.text_of(place),
             span: word.span,
             quoted: word.quoted,
         })
@@ -148,9 +145,9 @@ impl<'t> Item<'t> {
     /// From the keyword to the last word.
     #[must_use]
     pub fn span(self) -> Span {
-        let words = self.raw_words();
         let first = self.keyword().span;
-        match words.last() {
+        let last = self.places().next_back();
+        match last.and_then(|place| self.tree.tokens.word(place)) {
             Some(last) if last.span.file == first.file && last.span.start >= first.start => {
                 first.to(last.span)
             }
@@ -161,7 +158,8 @@ impl<'t> Item<'t> {
     /// Its block's opening brace, if it has a block.
     #[must_use]
     pub fn brace(self) -> Option<Span> {
-        self.node().braces
+        let behind = self.node().has_block.then_some(self.places().end)?;
+        self.tree.tokens.word(behind).map(|brace| brace.span)
     }
 
     /// The items of its block; none if it has none.

@@ -169,6 +169,11 @@ impl Daemon {
         Ok(())
     }
 
+    /// What is in force; `None` before the start has succeeded.
+    pub(super) const fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
+    }
+
     /// What is known of everything; `None` if VRRP has ended.
     pub(super) async fn look(&self) -> Option<Look> {
         let balancing = match &self.balancing {

@@ -59,7 +59,7 @@ pub fn plan(
     environment: &dyn Environment,
     remark: &mut dyn FnMut(&str),
 ) -> Planned {
-    let settings = match read(&options.file, options, environment) {
+    let settings = match read(&options.file, options, environment, None) {
         Ok(settings) => settings,
         Err(refusal) => return refusal.into(),
     };
@@ -104,7 +104,7 @@ pub(super) async fn of_reload(
     options: &Options,
     environment: &dyn Environment,
 ) -> Planned {
-    match read(file, options, environment) {
+    match read(file, options, environment, daemon.config()) {
         Ok(settings) => daemon.plan(&settings).await.into(),
         Err(refusal) => refusal.into(),
     }

@@ -364,18 +364,6 @@ pub enum Vip {
 }
 
 impl Config {
-    /// Has the virtual servers in common with `other` that are the same in both, so that they can be
-    /// told to be the same at a glance. Their places in the file are those of `other` then.
-    pub fn share(&mut self, other: &Self) {
-        let others = other.virtual_servers.iter();
-        let others: BTreeMap<_, _> = others.map(|server| (&server.name, server)).collect();
-        for server in &mut self.virtual_servers {
-            if let Some(same) = others.get(&server.name).filter(|other| **other == server) {
-                *server = Arc::clone(same);
-            }
-        }
-    }
-
     /// Whether it asks for load balancing.
     #[must_use]
     pub fn balances(&self) -> bool {

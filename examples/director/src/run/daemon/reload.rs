@@ -43,14 +43,8 @@ impl Daemon {
     /// # Errors
     /// The settings contradict themselves, cannot be carried out, or would take everything away;
     /// all goes on as it was.
-    pub(in crate::run) async fn reload(
-        &mut self,
-        mut settings: Settings,
-    ) -> Result<Plan, ReloadError> {
+    pub(in crate::run) async fn reload(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
         self.may_follow(&settings)?;
-        if let Some(config) = &self.config {
-            settings.config.share(config);
-        }
         let checks = settings.checks.clone();
         let plan = self.apply(settings).await?;
         self.checks
