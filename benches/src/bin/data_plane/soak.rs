@@ -1,7 +1,13 @@
 //! A million short connections beside ten thousand idle ones: nothing may be left of them.
 //!
 //! The data plane is in this process, clients and servers are in two others, so that memory and
-//! descriptors are the data plane's alone.
+//! descriptors are the data plane's alone. Where a process may not have the twenty thousand that ten
+//! thousand connections take, the lab's guest may (`in-guest` of the lab is its runner; a million
+//! connections take most of an hour in it):
+//!
+//! ```sh
+//! in-guest --deadline 7200 bash -c 'ulimit -n 60000; target/release/data_plane soak'
+//! ```
 
 mod clients;
 
