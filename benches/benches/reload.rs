@@ -121,7 +121,7 @@ impl Running {
             .expect("their names differ");
         probes.follow(config);
         let mut balancer = Balancer::new(Timeouts::default());
-        balancer.configure(config, |check| fleet.standing(check));
+        balancer.configure(config, |check| fleet.standing(check), Instant::now());
         let table = balancer.table();
         Self {
             probes,
@@ -137,7 +137,7 @@ impl Running {
         let foreseen = self.fleet.foresee(recheck.asks);
         let foreseen = foreseen.expect("their names differ");
         let mut balancer = self.balancer.clone();
-        balancer.configure(config, |check| foreseen.get(check).copied());
+        balancer.configure(config, |check| foreseen.get(check).copied(), Instant::now());
         balancer.table()
     }
 

@@ -12,6 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     sync::Arc,
+    time::Instant,
 };
 
 use health::Standing;
@@ -21,6 +22,7 @@ use vrrp::Role;
 use crate::conf::model::{Config, Lvs, VirtualServerName};
 
 mod full_nat;
+mod member;
 mod names;
 mod notice;
 mod orders;
@@ -28,6 +30,7 @@ mod paths;
 mod pool;
 mod probes;
 mod quorums;
+mod ramp;
 mod selection;
 mod suspension;
 mod view;
@@ -38,6 +41,7 @@ pub use notice::Notice;
 pub use orders::{Action, Done, NoWeight, Order, OrderedWeight};
 pub use paths::Paths;
 pub use probes::{CannotCheck, Probes, Recheck};
+pub use ramp::Ramp;
 pub use selection::{NoSuchServer, Selection, is_called};
 pub use view::{MemberView, PoolView};
 
@@ -79,6 +83,8 @@ pub struct Balancer {
     /// In the order of the file. Clones share those that nothing happened to.
     pools: Vec<Arc<Pool>>,
     pool_by_name: BTreeMap<VirtualServerName, usize>,
+    /// Those in which weights grow.
+    growing: BTreeSet<usize>,
     /// For real servers that the file does not name, but the one before it did: it may have been a
     /// mistake, or a reload that is taken back.
     kept_orders: BTreeMap<MemberName, Order>,
@@ -100,6 +106,7 @@ impl Balancer {
         Self {
             pools: Vec::new(),
             pool_by_name: BTreeMap::new(),
+            growing: BTreeSet::new(),
             kept_orders: BTreeMap::new(),
             lvs: Lvs::default(),
             timeouts,
@@ -121,6 +128,7 @@ impl Balancer {
         &mut self,
         config: &Config,
         standing: impl Fn(&CheckName) -> Option<Standing>,
+        now: Instant,
     ) {
         self.lvs = config.lvs.clone();
         let before = std::mem::take(&mut self.pools);
@@ -145,8 +153,10 @@ impl Balancer {
                 ordered.unwrap_or_default()
             });
             pool.take(&standing);
-            self.outputs
-                .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
+            self.outputs.extend(
+                pool.judge(self.lvs.rs_init_notifies, now)
+                    .map(Output::Notice),
+            );
             self.pools.push(Arc::new(pool));
         }
         for pool in before.into_values() {
@@ -164,6 +174,9 @@ impl Balancer {
         self.kept_orders = orders;
         let names = self.pools.iter().map(|pool| pool.config().name.clone());
         self.pool_by_name = names.zip(0..).collect();
+        let growing = self.pools.iter().zip(0..);
+        let growing = growing.filter(|(pool, _)| pool.next_step_at().is_some());
+        self.growing = growing.map(|(_, number)| number).collect();
         self.paths = Paths::of(config);
         self.timeouts_are_ours |= self.lvs.timeouts != ipvs::TimeoutChange::default();
         self.outputs.push_back(Output::Table);
@@ -184,32 +197,63 @@ impl Balancer {
     }
 
     /// A check has another standing.
-    pub fn on_check(&mut self, check: &CheckName, standing: Standing) {
-        let number = self.pool_by_name.get(&check.virtual_server);
-        let Some(pool) = number.and_then(|number| self.pools.get_mut(*number)) else {
+    pub fn on_check(&mut self, check: &CheckName, standing: Standing, now: Instant) {
+        if let Some(&number) = self.pool_by_name.get(&check.virtual_server) {
+            self.rejudge(number, now, |pool| pool.set(check, standing));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` if time changes nothing.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let pools = self.growing.iter().filter_map(|it| self.pools.get(*it));
+        pools.filter_map(|pool| pool.next_step_at()).min()
+    }
+
+    /// Time has passed: weights grow.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for number in self.growing.clone() {
+            self.rejudge(number, now, |_| {});
+        }
+    }
+
+    /// Does something with a virtual server, and decides anew.
+    fn rejudge(&mut self, number: usize, now: Instant, change: impl FnOnce(&mut Pool)) {
+        let Some(pool) = self.pools.get_mut(number) else {
             return;
         };
         let pool = Arc::make_mut(pool);
-        let before = pool.places();
-        pool.set(check, standing);
-        self.outputs
-            .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
+        let before = pool.places().to_vec();
+        change(pool);
+        self.outputs.extend(
+            pool.judge(self.lvs.rs_init_notifies, now)
+                .map(Output::Notice),
+        );
         if pool.places() != before {
             self.outputs.push_back(Output::Table);
         }
+        match pool.next_step_at() {
+            Some(_) => self.growing.insert(number),
+            None => self.growing.remove(&number),
+        };
     }
 
     /// An operator wants something done with all real servers that are meant.
     ///
     /// # Errors
     /// None is meant; nothing has changed.
-    pub fn act(&mut self, which: &Selection, action: Action) -> Result<Vec<Done>, NoSuchServer> {
+    pub fn act(
+        &mut self,
+        which: &Selection,
+        action: Action,
+        now: Instant,
+    ) -> Result<Vec<Done>, NoSuchServer> {
         let mut all = Vec::new();
         let mut cut = Vec::new();
-        let mut changed = false;
-        for pool in &mut self.pools {
-            let pool = Arc::make_mut(pool);
-            let before = pool.places();
+        for number in 0..self.pools.len() {
+            let Some(pool) = self.pools.get_mut(number).map(Arc::make_mut) else {
+                continue;
+            };
             let checks_rest = self.suspension.suspends(pool.config());
             let done: Vec<_> = pool.act(which, action, checks_rest).collect();
             if done.is_empty() {
@@ -227,13 +271,8 @@ impl Balancer {
                 // They may have been ordered to leave gently before.
                 cut.extend(pool.entries_of(which));
             }
-            self.outputs
-                .extend(pool.judge(self.lvs.rs_init_notifies).map(Output::Notice));
-            changed |= pool.places() != before;
+            self.rejudge(number, now, |_| {});
             all.extend(done);
-        }
-        if changed {
-            self.outputs.push_back(Output::Table);
         }
         if !cut.is_empty() {
             self.outputs.push_back(Output::Cut(cut));

@@ -1,19 +1,17 @@
 //! One virtual server: which of its real servers are used.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use health::{
-    AskedWeight, Decision, Health, Place, PoolConfig, QuorumChange, Server, Standing,
-    all_must_pass, dynamic_weight,
-};
+use health::{Health, Place, PoolConfig, QuorumChange, Standing};
 use ipvs::{Endpoint, Service, ServiceKey, Table, Weight};
 
 use super::{
-    Action, CheckName, Done, MemberName, MemberView, Notice, Order, PoolView, RealServerName,
+    Action, CheckName, Done, MemberName, MemberView, Notice, Order, PoolView, Ramp, RealServerName,
     Selection,
+    member::Member,
     quorums::{Quorums, Servers},
 };
-use crate::conf::model::{Destination, RealServer, VirtualServer};
+use crate::conf::model::{Destination, VirtualServer};
 
 /// One virtual server and what is known of its real servers.
 #[derive(Debug, Clone)]
@@ -21,20 +19,13 @@ pub(super) struct Pool {
     config: Arc<VirtualServer>,
     members: Vec<Member>,
     quorums: Quorums,
-    decision: Option<Decision>,
+    /// How each real server, and last the sorry server, shall stand in the table; empty before
+    /// anything is decided.
+    places: Vec<Place>,
+    /// When a weight grows.
+    next_step_at: Option<Instant>,
     /// Its part of the table, as it was decided last.
     services: BTreeMap<ServiceKey, Arc<Service>>,
-}
-
-/// A real server.
-#[derive(Debug, Clone)]
-struct Member {
-    name: RealServerName,
-    /// What is known by each of its checks; `None` before anything is.
-    checks: Vec<Option<Standing>>,
-    /// Whether it is up, as it was told last.
-    told: Option<bool>,
-    order: Order,
 }
 
 impl Pool {
@@ -52,6 +43,11 @@ impl Pool {
                 name,
                 checks: vec![None; server.checks.len()],
                 told: known.and_then(|member| member.told),
+                was_usable: known.and_then(|member| member.was_usable),
+                ramp: known.and_then(|member| {
+                    let (ramp, span) = (member.ramp?, server.slow_start?);
+                    Some(Ramp { span, ..ramp })
+                }),
                 order: ordered(&MemberName {
                     virtual_server: config.name.clone(),
                     real_server: name,
@@ -69,7 +65,8 @@ impl Pool {
             config,
             members,
             quorums,
-            decision: None,
+            places: Vec::new(),
+            next_step_at: None,
             services: BTreeMap::new(),
         }
     }
@@ -167,7 +164,11 @@ impl Pool {
 
     /// Decides anew, and says what is to be told; of a server that begins as one that is up only if
     /// `rs_init_notifies`.
-    pub(super) fn judge(&mut self, rs_init_notifies: bool) -> impl Iterator<Item = Notice> + use<> {
+    pub(super) fn judge(
+        &mut self,
+        rs_init_notifies: bool,
+        now: Instant,
+    ) -> impl Iterator<Item = Notice> + use<> {
         let sorry_server = self.config.sorry_server.as_ref();
         let config = PoolConfig {
             sorry_server: sorry_server.map(|sorry| health::SorryServer {
@@ -205,8 +206,11 @@ impl Pool {
             }
         }
         notices.extend(decision.quorum.map(|change| self.quorum_notice(change)));
-        if self.decision.as_ref() != Some(&decision) {
-            self.decision = Some(decision);
+        let mut places = decision.servers;
+        self.ramp_up(&servers, &mut places, now);
+        places.push(decision.sorry_server);
+        if self.places != places {
+            self.places = places;
             self.services = self.decided();
         }
         notices.into_iter()
@@ -233,35 +237,55 @@ impl Pool {
         notices.into_iter()
     }
 
+    /// Has the weights grow of those that have come back.
+    fn ramp_up(&mut self, servers: &Servers, places: &mut [Place], now: Instant) {
+        self.next_step_at = None;
+        let configured = self.config.real_servers.iter().zip(servers.as_ordered());
+        for ((member, (config, server)), place) in
+            self.members.iter_mut().zip(configured).zip(places)
+        {
+            member.ramp_up(config, *server, now);
+            let Some(ramp) = member.ramp else { continue };
+            if let Place::Present { weight } = place {
+                *weight = ramp.weight(*weight, now);
+            }
+            let step = ramp.next_step_at(now);
+            if step.is_none() {
+                member.ramp = None;
+            }
+            self.next_step_at = self.next_step_at.into_iter().chain(step).min();
+        }
+    }
+
+    /// When to judge anew, because a weight grows.
+    pub(super) const fn next_step_at(&self) -> Option<Instant> {
+        self.next_step_at
+    }
+
     /// How each real server, and last the sorry server, shall stand in the table.
-    pub(super) fn places(&self) -> Vec<Place> {
-        let Some(decision) = &self.decision else {
-            return Vec::new();
-        };
-        let sorry_server = std::iter::once(decision.sorry_server);
-        decision
-            .servers
-            .iter()
-            .copied()
-            .chain(sorry_server)
-            .collect()
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// How it stands.
     pub(super) fn view(&self, is_suspended: bool) -> PoolView {
         let servers = self.servers();
-        let places = self.places();
-        let members = self.members.iter().zip(&servers.unordered).zip(&places);
+        let members = self
+            .members
+            .iter()
+            .zip(&servers.unordered)
+            .zip(&self.places);
         PoolView {
             config: Arc::clone(&self.config),
             has_quorum: self.quorums.is_up(),
             alive: servers.alive(),
-            sorry_server: places.last().copied().unwrap_or(Place::Absent),
+            sorry_server: self.places.last().copied().unwrap_or(Place::Absent),
             members: members
                 .map(|((member, server), place)| MemberView {
                     health: server.health,
                     weight: server.weight,
                     order: member.order,
+                    ramp: member.ramp,
                     place: *place,
                 })
                 .collect(),
@@ -283,12 +307,11 @@ impl Pool {
             .sorry_server
             .iter()
             .map(|sorry| &sorry.destination);
-        let places = self.places();
         for service in &self.config.services {
             // The reader of the file has refused what breaks a rule or is there twice.
             drop(table.add_service(*service, self.config.settings(service.family())));
             let all = destinations.clone().chain(sorry.clone());
-            for (destination, place) in all.zip(&places) {
+            for (destination, place) in all.zip(&self.places) {
                 if let Place::Present { weight } = place {
                     let settings = destination.settings.with_weight(kernels(*weight));
                     let endpoint = Destination::endpoint(destination, service);
@@ -337,35 +360,6 @@ impl Pool {
             up,
             script: script.clone(),
         }
-    }
-}
-
-impl Member {
-    /// What it counts for, but for what is ordered.
-    fn server(&self, config: &RealServer) -> Server {
-        Server {
-            health: self.health(),
-            weight: self.weight(config.destination.settings.weight.get()),
-            inhibit: config.inhibit_on_failure,
-        }
-    }
-
-    fn health(&self) -> Health {
-        let known = self.checks.iter();
-        all_must_pass(known.map(|check| check.map_or(Health::Unknown, |it| it.health)))
-    }
-
-    /// Its weight as its checks ask for: the last that sets one sets it, all others change it.
-    fn weight(&self, configured: u32) -> u32 {
-        let asked = self.checks.iter().flatten().filter_map(|it| it.weight);
-        let (mut base, mut changes) = (configured, Vec::new());
-        for asked in asked {
-            match asked {
-                AskedWeight::Exactly(weight) => base = weight,
-                AskedWeight::Change(change) => changes.push(change),
-            }
-        }
-        dynamic_weight(base, changes)
     }
 }
 

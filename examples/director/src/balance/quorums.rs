@@ -80,7 +80,12 @@ pub(super) struct Servers {
 impl Servers {
     /// The weight of those that are up, as they are.
     pub(super) fn alive(&self) -> u64 {
-        alive(self.ordered.as_deref().unwrap_or(&self.unordered))
+        alive(self.as_ordered())
+    }
+
+    /// As they are, with orders if there are any.
+    pub(super) fn as_ordered(&self) -> &[Server] {
+        self.ordered.as_deref().unwrap_or(&self.unordered)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use health::{Health, Place};
 
-use super::Order;
+use super::{Order, Ramp};
 use crate::conf::model::VirtualServer;
 
 /// One virtual server.
@@ -35,6 +35,8 @@ pub struct MemberView {
     pub weight: u32,
     /// What is ordered for it.
     pub order: Order,
+    /// Its way to its whole weight, while that takes time.
+    pub ramp: Option<Ramp>,
     /// How it shall stand in the table.
     pub place: Place,
 }

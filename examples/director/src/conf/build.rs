@@ -2,8 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
+};
+
+mod conflicts;
+
+use conflicts::{
+    report_same_names, report_same_routers, report_shared_addresses, report_unused_scripts,
 };
 
 use super::{
@@ -13,7 +18,7 @@ use super::{
     instance::{Draft, vrrp_instance},
     keywords::FILE,
     lvs::{LvsDraft, ssl},
-    model::{Config, Global, Places, TrackFile, VirtualServer, VrrpInstance, VrrpScript},
+    model::{Config, Global, TrackFile, VirtualServer, VrrpInstance, VrrpScript},
     router::{Surroundings, complete},
     script::vrrp_script,
     source::Span,
@@ -191,28 +196,6 @@ fn virtual_servers(
     read
 }
 
-fn report_same_names(
-    context: &mut Context<'_>,
-    keyword: &str,
-    names: impl Iterator<Item = (String, Span)>,
-) {
-    let mut first_of = BTreeMap::new();
-    for (name, span) in names {
-        let first = *first_of.entry(name.clone()).or_insert(span);
-        if first != span {
-            context.report(
-                Diagnostic::new(
-                    Code::DuplicateName,
-                    span,
-                    format!("there is another `{keyword} {name}`"),
-                )
-                .note(first, "the first one")
-                .help("give each a name of its own"),
-            );
-        }
-    }
-}
-
 /// The index of the group that each instance is in. Reports members that do not exist or are in
 /// two groups.
 fn members(
@@ -266,87 +249,6 @@ fn report_unknown_instance<'n>(
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.help("name one of the instances, or remove it"),
     });
-}
-
-fn report_same_routers(context: &mut Context<'_>, instances: &[VrrpInstance]) {
-    let mut first_of: BTreeMap<_, &VrrpInstance> = BTreeMap::new();
-    for instance in instances {
-        let router = &instance.router;
-        let key = (router.interface.clone(), router.family(), router.vrid);
-        let first = *first_of.entry(key).or_insert(instance);
-        if first.router.name == router.name {
-            continue;
-        }
-        context.report(
-            Diagnostic::new(
-                Code::DuplicateVrid,
-                instance.places.of("virtual_router_id"),
-                format!(
-                    "`{}` has virtual router id {} on {} for {} already",
-                    first.router.name,
-                    router.vrid,
-                    router.interface,
-                    router.family()
-                ),
-            )
-            .note(first.places.of("virtual_router_id"), "the first one")
-            .help("give each instance an id of its own, the same on all nodes"),
-        );
-    }
-}
-
-/// Two instances cannot hold one address on one interface: the first to leave takes it away.
-fn report_shared_addresses(context: &mut Context<'_>, instances: &[VrrpInstance]) {
-    let mut first_of = BTreeMap::new();
-    for instance in instances {
-        let router = &instance.router;
-        for vip in router.held_vips().iter() {
-            let place = place_of(&instance.places, vip.address);
-            let key = (vip.address, vip.interface.clone());
-            let (first, first_place) = *first_of.entry(key).or_insert((&router.name, place));
-            if *first == router.name {
-                continue;
-            }
-            context.report(
-                Diagnostic::new(
-                    Code::SharedAddress,
-                    place,
-                    format!("`{}` belongs to `{first}` already", vip.address),
-                )
-                .note(first_place, "there")
-                .help("one instance holds an address; remove it from the other"),
-            );
-        }
-    }
-}
-
-fn place_of(places: &Places, address: IpAddr) -> Span {
-    places
-        .entry("virtual_ipaddress", address)
-        .unwrap_or_else(|| places.of_entry("virtual_ipaddress_excluded", address))
-}
-
-/// Reports scripts that never run.
-fn report_unused_scripts(
-    context: &mut Context<'_>,
-    scripts: &[VrrpScript],
-    tracked: &BTreeSet<String>,
-) {
-    for script in scripts {
-        if !tracked.contains(&*script.name) {
-            context.report(
-                Diagnostic::new(
-                    Code::Unused,
-                    script.places.block(),
-                    format!(
-                        "nothing tracks `vrrp_script {}`: it never runs",
-                        script.name
-                    ),
-                )
-                .help("name it in a `track_script` block, or remove it"),
-            );
-        }
-    }
 }
 
 #[cfg(test)]

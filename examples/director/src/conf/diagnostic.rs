@@ -236,6 +236,8 @@ codes! {
     QuorumOutOfReach = Warning "quorum-out-of-reach",
     /// Persistence of UDP, which has no end of a connection.
     UdpPersistence = Warning "udp-persistence",
+    /// `slow_start` with a scheduler that does not spread connections by weights.
+    SlowStartWithoutWeights = Error "slow-start-without-weights",
     /// Something configured that nothing uses.
     Unused = Warning "unused",
 }

@@ -5,15 +5,17 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use vrrp::{RouterConfig, Weight};
 
 mod check;
+mod served;
 mod virtual_server;
 
 pub use check::{
     Check, CheckKind, Connect, FileCheck, ForwardingPath, HttpCheck, HttpVersion, MiscCheck,
     Origin, RecordType, RegexOptions, Reply, ServerName, StatusRange, UdpCheck, Url, UrlRegex,
 };
+pub use served::{Served, Vip};
 pub use virtual_server::{
-    Apart, Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, Served, SorryServer,
-    TlsClient, Vip, VirtualServer, VirtualServerName, VirtualServerSubject,
+    Apart, Destination, FlushOnStop, Lvs, LvsSyncDaemon, RealServer, SorryServer, TlsClient,
+    VirtualServer, VirtualServerName, VirtualServerSubject,
 };
 
 use super::source::Span;

@@ -6,7 +6,7 @@
 //! | `scheduling` | scheduler, flags, persistence |
 //! | `forwarding` | `lb_kind` |
 //! | `timing` | times that checkers inherit |
-//! | `real_server` | `real_server` and `sorry_server` |
+//! | `real_server`, `sorry_server` | those |
 //! | `services` | the services that a virtual server stands for |
 //! | `rules` | what the kernel refuses, and what is probably not meant |
 
@@ -16,9 +16,10 @@ mod real_server;
 mod rules;
 mod scheduling;
 mod services;
+mod sorry_server;
 mod timing;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use health::QuorumConfig;
 use ipvs::{Endpoint, Family, Protocol};
@@ -29,8 +30,9 @@ pub(super) use timing::{Timing, TimingDefaults};
 
 use forwarding::{Method, method};
 use group::{family, fwmark, port};
-use real_server::{Pool, SorryDraft};
+use real_server::{Pool, slow_start};
 use scheduling::Scheduling;
+use sorry_server::SorryDraft;
 
 use super::{
     context::{Args, Context},
@@ -63,6 +65,7 @@ struct Draft<'t> {
     method: Option<Method>,
     timing: Timing,
     inhibit: Option<bool>,
+    slow_start: Option<Duration>,
     virtualhost: Option<String>,
     omega: bool,
     ha_suspend: bool,
@@ -95,6 +98,7 @@ pub(super) fn virtual_server(
         method: None,
         timing: Timing::default(),
         inhibit: None,
+        slow_start: None,
         virtualhost: None,
         omega: false,
         ha_suspend: false,
@@ -130,6 +134,7 @@ fn setting<'t>(context: &mut Context<'_>, draft: &mut Draft<'t>, keyword: &str, 
             draft.broken |= draft.method.is_none();
         }
         "inhibit_on_failure" => draft.inhibit = context.switch(item),
+        "slow_start" => draft.slow_start = slow_start(context, item),
         "virtualhost" => {
             draft.virtualhost = context.one(item, "a name", |text| Ok(text.to_owned()));
         }

@@ -4,5 +4,6 @@
 
 mod orders;
 mod paths;
+mod ramp;
 mod rig;
 mod verdicts;

@@ -62,7 +62,7 @@ fn a_check_that_rests_does_not_look_and_says_so() {
         real_server: "10.0.0.1".parse().unwrap(),
         virtual_server: None,
     };
-    let done = rig.balancer.act(&which, Action::Probe).unwrap();
+    let done = rig.balancer.act(&which, Action::Probe, rig.now).unwrap();
     let told = done[0].to_string();
     assert!(
         told.contains("its checks rest, since this machine has none"),

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::{Duration, Instant},
 };
 
 use director::{
@@ -64,6 +65,7 @@ fn begins(config: &CheckConfig) -> Health {
 
 pub(super) struct Rig {
     pub(super) balancer: Balancer,
+    pub(super) now: Instant,
     pub(super) checks: BTreeMap<CheckName, Health>,
     /// What was told at the start.
     pub(super) at_start: Vec<String>,
@@ -75,9 +77,14 @@ pub(super) struct Rig {
 }
 
 impl Rig {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test needs some instant to begin with"
+    )]
     pub(super) fn new(config: &Config) -> Self {
         let mut rig = Self {
             balancer: Balancer::new(Timeouts::default()),
+            now: Instant::now(),
             checks: BTreeMap::new(),
             at_start: Vec::new(),
             notices: Vec::new(),
@@ -97,9 +104,8 @@ impl Rig {
         }
         self.checks = checks;
         let checks = &self.checks;
-        self.balancer.configure(config, |name| {
-            checks.get(name).map(|health| Standing::new(*health))
-        });
+        let standing = |name: &CheckName| checks.get(name).map(|health| Standing::new(*health));
+        self.balancer.configure(config, standing, self.now);
         self.drain();
     }
 
@@ -108,7 +114,8 @@ impl Rig {
         let (name, known) = self.checks.iter_mut().nth(nth).unwrap();
         *known = health;
         let name = name.clone();
-        self.balancer.on_check(&name, Standing::new(health));
+        self.balancer
+            .on_check(&name, Standing::new(health), self.now);
         self.drain();
     }
 
@@ -152,9 +159,21 @@ impl Rig {
             real_server: server.parse().unwrap(),
             virtual_server: of.map(str::to_owned),
         };
-        let done = self.balancer.act(&which, action);
+        let done = self.balancer.act(&which, action, self.now);
         self.drain();
         Ok(done?.len())
+    }
+
+    /// Time passes, as a driver lets it.
+    pub(super) fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.balancer.poll_timeout().filter(|at| *at <= end) {
+            assert!(at > self.now, "time stands still");
+            self.now = at;
+            self.balancer.handle_timeout(at);
+            self.drain();
+        }
+        self.now = end;
     }
 
     /// This machine has these addresses now.

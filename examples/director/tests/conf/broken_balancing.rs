@@ -186,6 +186,30 @@ fn of_udp_persistence_and_marks_with_a_protocol() {
 }
 
 #[test]
+fn of_a_slow_start_where_weights_do_not_tell() {
+    let text = |scheduler: &str, all: &str, one: &str| {
+        format!(
+            "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nlb_algo {scheduler}\nlb_kind NAT\n\
+             {all}\nreal_server {one}\n}}\n}}\n"
+        )
+    };
+    for scheduler in ["rr", "lc", "fo", "ovf", "dh"] {
+        let of_all = text(scheduler, "«slow_start 30", "10.0.0.1 80 {");
+        expect(&[SlowStartWithoutWeights], &of_all);
+        let of_one = text(scheduler, "", "«10.0.0.1 80 {\nslow_start 30");
+        expect(&[SlowStartWithoutWeights], &of_one);
+        expect(&[], &text(scheduler, "slow_start 0", "10.0.0.1 80 {"));
+    }
+    for scheduler in ["wrr", "wlc", "sed", "nq", "lblc", "lblcr", "twos"] {
+        expect(&[], &text(scheduler, "slow_start 0.5", "10.0.0.1 80 {"));
+    }
+    expect(
+        &[WrongValue],
+        &text("wrr", "slow_start «3601", "10.0.0.1 80 {"),
+    );
+}
+
+#[test]
 fn of_checkers() {
     each(
         server,

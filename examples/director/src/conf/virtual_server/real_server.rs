@@ -1,6 +1,6 @@
-//! `real_server` and `sorry_server`.
+//! `real_server`, and what servers have in common.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use ipvs::{DestinationSettings, Family, Thresholds, ThresholdsError, Weight};
 
@@ -8,6 +8,7 @@ use super::{
     Around, Draft,
     forwarding::{Method, method},
     group::{Entry, Group, port},
+    sorry_server::Broken,
     timing::Timing,
 };
 use crate::conf::{
@@ -19,7 +20,7 @@ use crate::conf::{
     script::notify_line,
     source::Span,
     tree::{Item, Word},
-    values::{address, whole},
+    values::{address, seconds, whole},
 };
 
 /// The servers of a virtual server.
@@ -132,6 +133,7 @@ fn real_server(
     let mut thresholds = (0, 0);
     let mut timing = Timing::default();
     let mut inhibit = draft.inhibit.unwrap_or(false);
+    let mut slow = draft.slow_start;
     let mut virtualhost = draft.virtualhost.clone();
     let mut notify: [Option<Script>; 2] = [None, None];
     let mut checkers = Vec::new();
@@ -146,6 +148,7 @@ fn real_server(
             "uthreshold" => thresholds.0 = threshold(context, item),
             "lthreshold" => thresholds.1 = threshold(context, item),
             "inhibit_on_failure" => inhibit = context.switch(item).unwrap_or(inhibit),
+            "slow_start" => slow = slow_start(context, item),
             "virtualhost" => virtualhost = context.one(item, "a name", |text| Ok(text.to_owned())),
             "notify_up" => notify[0] = notify_line(context, item),
             "notify_down" => notify[1] = notify_line(context, item),
@@ -185,6 +188,7 @@ fn real_server(
         },
         checks,
         inhibit_on_failure: inhibit,
+        slow_start: slow.filter(|span| !span.is_zero()),
         notify_up,
         notify_down,
     };
@@ -247,13 +251,13 @@ const fn one_port(port: u16) -> ServicePort {
 
 /// `ADDRESS [PORT]` of a server.
 #[derive(Debug, Clone, Copy)]
-struct ServerName {
-    address: IpAddr,
-    port: Option<u16>,
-    span: Span,
+pub(super) struct ServerName {
+    pub(super) address: IpAddr,
+    pub(super) port: Option<u16>,
+    pub(super) span: Span,
 }
 
-fn server_name(context: &mut Context<'_>, mut args: Args<'_>) -> Option<ServerName> {
+pub(super) fn server_name(context: &mut Context<'_>, mut args: Args<'_>) -> Option<ServerName> {
     let word: Word<'_> = args.required(context, "an address")?;
     let address = context.parsed(word, address)?;
     let mut span = word.span;
@@ -275,7 +279,7 @@ fn server_name(context: &mut Context<'_>, mut args: Args<'_>) -> Option<ServerNa
 }
 
 /// Whether an address is that of one host; if not, that is reported.
-fn is_host(context: &mut Context<'_>, address: IpAddr, span: Span) -> bool {
+pub(super) fn is_host(context: &mut Context<'_>, address: IpAddr, span: Span) -> bool {
     let broadcast = address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
     let is_host = !(address.is_multicast() || address.is_unspecified() || broadcast);
     if !is_host {
@@ -294,6 +298,11 @@ fn is_host(context: &mut Context<'_>, address: IpAddr, span: Span) -> bool {
 fn server_weight(text: &str) -> Result<Weight, String> {
     let number = whole("a weight", 0..=Weight::MAX.get())(text)?;
     Weight::new(number).map_err(|error| error.to_string())
+}
+
+/// The time that `slow_start` names; 0 is for none.
+pub(super) fn slow_start(context: &mut Context<'_>, item: Item<'_>) -> Option<Duration> {
+    context.one(item, "seconds", seconds("a time to come back in", 0..=3600))
 }
 
 fn threshold(context: &mut Context<'_>, item: Item<'_>) -> u32 {
@@ -333,79 +342,4 @@ fn checked_thresholds(
     };
     context.report(Diagnostic::new(Code::WrongThresholds, places.of(keyword), message).help(help));
     None
-}
-
-/// What a `virtual_server` says about its sorry server.
-#[derive(Debug, Default)]
-pub(super) struct SorryDraft {
-    name: Option<Option<ServerName>>,
-    inhibit: Option<Span>,
-    method: Option<(Option<Method>, Span)>,
-}
-
-/// The sorry server could not be read.
-pub(super) struct Broken;
-
-impl SorryDraft {
-    /// Takes over a line; `false` if the keyword is none of these.
-    pub(super) fn read(
-        &mut self,
-        context: &mut Context<'_>,
-        keyword: &str,
-        item: Item<'_>,
-    ) -> bool {
-        match keyword {
-            "sorry_server" => self.name = Some(server_name(context, Args::of(item))),
-            "sorry_server_inhibit" => {
-                if context.flag(item) {
-                    self.inhibit = Some(item.span());
-                }
-            }
-            "sorry_server_lvs_method" => self.method = Some((method(context, item), item.span())),
-            _ => return false,
-        }
-        true
-    }
-
-    /// The sorry server and where its address stands.
-    fn complete(
-        &self,
-        context: &mut Context<'_>,
-        of_all: Method,
-        is_of_group: bool,
-    ) -> Result<Option<(SorryServer, Span)>, Broken> {
-        let Some(name) = self.name else {
-            let method = self
-                .method
-                .map(|(_, span)| ("sorry_server_lvs_method", span));
-            let inhibit = self.inhibit.map(|span| ("sorry_server_inhibit", span));
-            for (keyword, span) in method.into_iter().chain(inhibit) {
-                let message = format!("`{keyword}` without `sorry_server`");
-                context.report(
-                    Diagnostic::new(Code::MissingKeyword, span, message)
-                        .help("add `sorry_server ADDRESS PORT`, or remove it"),
-                );
-            }
-            return Ok(None);
-        };
-        let name = name.ok_or(Broken)?;
-        let method = self
-            .method
-            .map_or(Some(of_all), |(method, _)| method)
-            .ok_or(Broken)?;
-        if !is_host(context, name.address, name.span) {
-            return Err(Broken);
-        }
-        let sorry = SorryServer {
-            destination: Destination {
-                address: name.address,
-                port: name.port,
-                is_of_group,
-                settings: DestinationSettings::new(method.forwarding),
-                full_nat: method.full_nat,
-            },
-            inhibit: self.inhibit.is_some(),
-        };
-        Ok(Some((sorry, name.span)))
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use health::QuorumNote;
+use health::{QuorumNote, SlowStart};
 use ipvs::{Family, Protocol, RuleError, ServiceKey};
 
 use crate::conf::{
@@ -89,6 +89,7 @@ impl Seen {
         let kinds = one_of_each_kind(&server.services);
         check_service(context, server, &kinds);
         say_udp_persistence(context, server);
+        check_slow_start(context, server, servers);
         let sorry = server.sorry_server.iter().map(|sorry| &sorry.destination);
         let real = server.real_servers.iter().map(|real| &real.destination);
         for (destination, span) in real.chain(sorry).zip(servers) {
@@ -121,6 +122,35 @@ impl Seen {
             }
         }
     }
+}
+
+/// A weight that grows is of use only to a scheduler that goes by weights, and to none that finds
+/// its servers by them.
+fn check_slow_start(context: &mut Context<'_>, server: &VirtualServer, servers: &[Span]) {
+    let mut real_servers = server.real_servers.iter().zip(servers);
+    let Some((_, first)) = real_servers.find(|(real, _)| real.slow_start.is_some()) else {
+        return;
+    };
+    let reason = match server.scheduler.as_str() {
+        "rr" | "lc" => "gives every server the same, whatever its weight",
+        "fo" | "ovf" => "takes the server of the greatest weight first",
+        scheduler if !SlowStart::suits(scheduler) => "would move clients about at each step",
+        _ => return,
+    };
+    let block = server.places.block();
+    let written = server.places.of("slow_start");
+    let message = format!(
+        "`slow_start` with `lb_algo {}`, which {reason}",
+        server.scheduler
+    );
+    context.report(
+        Diagnostic::new(
+            Code::SlowStartWithoutWeights,
+            if written == block { *first } else { written },
+            message,
+        )
+        .help("choose wrr, wlc, sed, nq, lblc or lblcr, or remove it"),
+    );
 }
 
 /// Services that differ in what rules ask for: a group may have thousands that do not.

@@ -70,6 +70,8 @@ pub struct RealServer {
     pub weight: u32,
     /// The weight that it shall have in the table; `None`: it shall not be there.
     pub weight_wanted: Option<u32>,
+    /// For how many milliseconds more its weight grows, since it has just come back.
+    pub slow_start_ms: Option<u64>,
     /// What the kernel has: for each service of the virtual server at most one.
     pub kernel: Vec<InKernel>,
     /// Changes of it that the kernel refuses.

@@ -1,6 +1,9 @@
 //! Why connections go to a real server, or do not.
 
-use super::balancing::{Check, RealServer, VirtualServer};
+use super::{
+    balancing::{Check, RealServer, VirtualServer},
+    why::Span,
+};
 use crate::balance::{Order, OrderedWeight};
 
 /// In one sentence. `asked` says whether the kernel could be asked.
@@ -41,6 +44,13 @@ fn wanted(of: &VirtualServer, server: &RealServer, order: Order) -> String {
     }
     if server.weight_wanted.is_none() {
         return place(&no_quorum(of));
+    }
+    if let Some(left) = server.slow_start_ms {
+        let whole = order.weight.map_or(server.weight, OrderedWeight::get);
+        let left = Span(left);
+        return place(&format!(
+            "it has come back, and weight {whole} is due in {left} (slow_start)"
+        ));
     }
     match order.weight {
         Some(OrderedWeight::ZERO) => place("drained by order"),

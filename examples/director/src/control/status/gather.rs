@@ -188,6 +188,9 @@ impl Sight<'_> {
                 Place::Absent => None,
                 Place::Present { weight } => Some(weight),
             },
+            slow_start_ms: member
+                .ramp
+                .map(|ramp| millis((ramp.since + ramp.span).saturating_duration_since(self.at))),
             kernel: self.in_kernel(&entries),
             refused: self.refusals(&entries),
             checks: checks.collect(),

@@ -54,7 +54,7 @@ impl Rig {
         let asks = Probes::new(runner).recheck(&config).unwrap().asks;
         rig.fleet.configure(asks, rig.now).unwrap();
         rig.balancer
-            .configure(&config, |check| rig.fleet.standing(check));
+            .configure(&config, |check| rig.fleet.standing(check), rig.now);
         rig
     }
 
@@ -77,7 +77,7 @@ impl Rig {
                     }
                     FleetOutput::Changed { service, .. } => {
                         let standing = self.fleet.standing(&service).unwrap();
-                        self.balancer.on_check(&service, standing);
+                        self.balancer.on_check(&service, standing, self.now);
                     }
                     FleetOutput::Abandon { .. }
                     | FleetOutput::Weighed { .. }
@@ -93,7 +93,7 @@ impl Rig {
             real_server: server.parse().unwrap(),
             virtual_server: None,
         };
-        self.balancer.act(&which, action).unwrap();
+        self.balancer.act(&which, action, self.now).unwrap();
     }
 
     /// The kernel has the table as it shall be.
@@ -225,6 +225,39 @@ async fn an_order_is_told_with_what_the_kernel_makes_of_it() {
     assert_eq!(
         rig.because().await,
         "new connections with weight 9: by order, not 2"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_has_come_back_tells_how_long_its_weight_grows() {
+    let slow = FILE
+        .replace("lvs_sched rr", "lvs_sched wrr\n slow_start 60")
+        .replace("weight 2", "weight 50");
+    let mut rig = Rig::with(&slow);
+    rig.run(Duration::from_secs(20), Some("no"));
+    rig.run(Duration::from_secs(4), None);
+    rig.apply().await;
+    let server = rig.look().await.real_servers.remove(0);
+    let left = server.slow_start_ms.unwrap();
+    assert!((55_000..60_000).contains(&left), "{left}");
+    assert_eq!(
+        server.because,
+        format!(
+            "new connections with weight 1: it has come back, and weight 50 is due in {} s \
+             (slow_start)",
+            left / 1000
+        )
+    );
+    assert_eq!((server.weight_wanted, server.weight), (Some(1), 50));
+    rig.now += Duration::from_secs(30);
+    rig.balancer.handle_timeout(rig.now);
+    assert_eq!(rig.look().await.real_servers[0].weight_wanted, Some(25));
+    rig.now += Duration::from_secs(30);
+    rig.balancer.handle_timeout(rig.now);
+    rig.apply().await;
+    assert_eq!(
+        rig.because().await,
+        "new connections with weight 50: as in the file"
     );
 }
 

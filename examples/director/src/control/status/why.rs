@@ -258,7 +258,7 @@ fn of_check(f: &mut fmt::Formatter<'_>, check: &Check) -> fmt::Result {
 }
 
 /// A span of so many milliseconds, to two or three digits.
-struct Span(u64);
+pub(super) struct Span(pub(super) u64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

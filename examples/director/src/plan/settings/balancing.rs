@@ -151,11 +151,16 @@ pub(in crate::plan) fn real_server(server: &RealServer) -> Settings {
         destination,
         checks: _,
         inhibit_on_failure,
+        slow_start,
         notify_up,
         notify_down,
     } = server;
     let mut words = Words(placed(destination));
     words.flag("inhibit_on_failure", *inhibit_on_failure);
+    words.maybe(
+        "slow_start",
+        slow_start.map(|span| format!("{} s", span.as_secs_f64())),
+    );
     words.script("notify_up", notify_up.as_ref());
     words.script("notify_down", notify_down.as_ref());
     words.0

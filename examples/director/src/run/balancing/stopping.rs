@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::timeout};
 use tracing::{error, info};
 
-use super::{Task, tell};
+use super::task::{Task, tell};
 use crate::{balance::Translation, conf::model::FlushOnStop, log::chain, run::keeping::Fate};
 
 /// How long the table may take to be cleared.

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 
-use ipvs::{fake::Kernel, text::parse_table};
+use ipvs::{Table, fake::Kernel, text::parse_table};
 
 use super::*;
 use crate::{
@@ -244,6 +244,24 @@ async fn an_operators_order_reaches_the_kernel_and_outlives_a_reload() {
         "there are {named}, 10.0.0.2:80 of VS 10.1.0.100 80"
     )));
     assert_eq!(weights(&kernel).await, both(1, 1));
+    cleared(balancing).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_weight_of_a_server_that_comes_back_grows_in_the_kernel() {
+    let kernel = Kernel::new();
+    let balancing = balancing(&kernel, false).await;
+    let slow = PAIR.replace("lb_algo rr", "lb_algo wrr\nslow_start 100");
+    let slow = slow.replace("10.0.0.1 80 {", "10.0.0.1 80 {\nweight 50");
+    balancing.configure(&config(&slow)).await.unwrap();
+    act(&balancing, "10.0.0.1", Action::Drain).await.unwrap();
+    act(&balancing, "10.0.0.1", Action::Undrain).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..=10 {
+        seen.push(weights(&kernel).await[0].1);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(seen, [1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50]);
     cleared(balancing).await;
 }
 

@@ -9,12 +9,14 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     BalanceError, Balancer, Balancing, CONCURRENCY, CheckName, Config, Duration, Job,
-    LAST_CONNECTIONS, Probes, State, Task, leaving,
+    LAST_CONNECTIONS, Probes, State,
+    task::{Task, leaving, owned_at_start},
 };
 use crate::{
     balance::{Paths, Recheck, Translation},
     log::chain,
     plan::{Kernel, Tables},
+    script::clock::now,
     state::fingerprints,
 };
 
@@ -167,10 +169,14 @@ impl Task {
         let known = self.fleet.snapshot();
         let known = known.borrow();
         let mut balancer = self.balancer.clone();
-        balancer.configure(config, |check| {
-            let standing = foreseen.get(check).or_else(|| known.standings.get(check));
-            standing.copied()
-        });
+        balancer.configure(
+            config,
+            |check| {
+                let standing = foreseen.get(check).or_else(|| known.standings.get(check));
+                standing.copied()
+            },
+            now(),
+        );
         Ok(Next {
             recheck,
             table: balancer.table(),
@@ -184,7 +190,7 @@ impl Task {
         let known = self.fleet.snapshot();
         let known = known.borrow();
         self.balancer
-            .configure(config, |check| known.standings.get(check).copied());
+            .configure(config, |check| known.standings.get(check).copied(), now());
         self.flush_on_stop = config.lvs.flush_on_stop;
         self.recalled = State::default();
         self.memory
@@ -245,9 +251,9 @@ pub(in crate::run) async fn plan_start(
         .map_err(health::AskError::from)?;
     let mut balancer = Balancer::new(running.timeouts);
     balancer.take_up(recalled.orders);
-    balancer.configure(config, |check| foreseen.get(check).copied());
+    balancer.configure(config, |check| foreseen.get(check).copied(), now());
     let table = running.table();
-    let owned = super::owned_at_start(&table, config.lvs.flush, &recalled.owned);
+    let owned = owned_at_start(&table, config.lvs.flush, &recalled.owned);
     // What is a start's to change is as it was left: nothing of it is being changed already.
     let mut before = table;
     before
