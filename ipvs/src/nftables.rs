@@ -65,7 +65,8 @@
 //! command of ipvsadm stands that would add it; the age of destinations is the order of their
 //! chains. A program that starts reads the table from there, and one that ends leaves it working. A
 //! service whose chains, elements or numbers of rules are not as they were made is not told of, so
-//! that who keeps the table ([`spawn`](crate::spawn)) makes it anew. A table of that name that
+//! that who keeps the table ([`spawn`](crate::spawn)) makes it anew. With the last service the table
+//! goes. A table of that name that
 //! somebody else made is left alone: [`IpvsError::NotOurs`]. `nft delete table inet takeover`
 //! removes all of it.
 

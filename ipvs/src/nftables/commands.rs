@@ -18,6 +18,13 @@ pub(super) fn commands(table: &str, found: &Found, before: &Ruleset, after: &Rul
     };
     let anew = Found::default();
     let none = Ruleset::default();
+    if after.ways.is_empty() {
+        // Nothing of ours stays behind.
+        if *found != anew {
+            out.no_table();
+        }
+        return out.text;
+    }
     let (found, before) = if found.has_base() {
         (found, before)
     } else {
@@ -40,12 +47,19 @@ impl Lines<'_> {
         written.expect("a string takes whatever is written to it");
     }
 
-    /// The table without services. `nft` removes only what is there, so it is added first.
-    fn base(&mut self) {
+    /// `nft` removes only what is there, so it is added first.
+    fn no_table(&mut self) {
         let table = self.table;
-        let whole =
-            format!("add table inet {table}\ndelete table inet {table}\nadd table inet {table}\n");
-        self.text.push_str(&whole);
+        let none = format!("add table inet {table}\ndelete table inet {table}\n");
+        self.text.push_str(&none);
+    }
+
+    /// The table without services.
+    fn base(&mut self) {
+        self.no_table();
+        let table = self.table;
+        let empty = format!("add table inet {table}\n");
+        self.text.push_str(&empty);
         for (map, kind, _) in MAPS {
             self.line("add map", map, &format!("{{ type {kind} : verdict; }}"));
             let known = format!("{map}{REFUSED}");
