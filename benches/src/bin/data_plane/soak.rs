@@ -15,7 +15,7 @@ use std::{fs, num::NonZeroUsize, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use ipvs::userspace::UserspaceBackend;
+use ipvs::{Change, ChangeOutcome, IpvsBackend as _, TimeoutChange, userspace::UserspaceBackend};
 use takeover_benches::process::memory_kib;
 use tokio::time::{sleep, timeout};
 
@@ -59,6 +59,7 @@ impl Soak {
         let origin = Origin::start()?;
         let address = proxy::free_address()?;
         let plane = proxy::data_plane(NonZeroUsize::MIN, address, origin.addresses()).await?;
+        keep_idle_ones(&plane).await?;
         self.ensure_descriptors(&plane)?;
         let mut watch = Watch {
             plane: &plane,
@@ -124,6 +125,17 @@ impl Soak {
         );
         Ok(())
     }
+}
+
+/// The default ends a connection that is idle for 15 minutes, and a slow machine takes longer.
+async fn keep_idle_ones(plane: &UserspaceBackend) -> anyhow::Result<()> {
+    let longest = TimeoutChange {
+        tcp: Some(TimeoutChange::MAX),
+        ..TimeoutChange::default()
+    };
+    let outcomes = plane.apply(&[Change::SetTimeouts(longest)]).await?;
+    ensure!(outcomes.iter().all(ChangeOutcome::is_done), "{outcomes:?}");
+    Ok(())
 }
 
 /// What the process holds at a moment.
