@@ -103,6 +103,33 @@ fn a_daemon_tells_what_a_reload_would_change_and_then_changes_that() {
     not(feature = "lab"),
     ignore = "lab: needs root and network namespaces"
 )]
+fn balancing_that_a_reload_begins_knows_the_roles_that_instances_have() {
+    let lab = Lab::new("late");
+    let (lan, node) = (lab.lan("lan"), lab.node("a"));
+    drop(lan.connect(&node, "eth0", &["192.0.2.1/24"]));
+    let file = node.write("director.conf", INSTANCE);
+    let socket = node.path("director.sock");
+    let mut daemon = start(&node, &file, &socket);
+    let program = director().display().to_string();
+    let socket_text = socket.display().to_string();
+    let ask = |word: &str| node.run(&program, &[word, "--control", &socket_text]);
+    wait_until("the master", SOON, || ask("status").contains("MASTER"));
+    let sync = "global_defs {\nlvs_sync_daemon eth0 VI_1\n}\n";
+    fs::write(&file, format!("{sync}{INSTANCE}{}", pool(1))).expect("the file can be written");
+    let reloaded = ask("reload");
+    assert!(
+        reloaded.contains("--start-daemon master"),
+        "with the table, not after it: {reloaded}"
+    );
+    ask("stop");
+    assert!(daemon.wait(SOON).success());
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
 fn without_a_daemon_it_is_told_what_a_start_would_do() {
     let lab = Lab::new("planless");
     let node = lab.node("a");
@@ -114,6 +141,8 @@ fn without_a_daemon_it_is_told_what_a_start_would_do() {
     assert!(text.contains("This is what a start would do."), "{text}");
     assert!(text.contains("  + VI_1\n"), "{text}");
     assert!(text.contains("  -A -t 192.0.2.100:80 -s mh\n"), "{text}");
+    let missing = "warning: interface eth0 does not exist: VI_1 waits for it in FAULT STATE\n";
+    assert!(text.contains(missing), "{text}");
 
     // A start would go on without what it does not understand, and says so.
     let state = node.write("state", "{}");

@@ -36,6 +36,7 @@ use crate::log::chain;
 use crate::plan::Plan;
 
 mod balancing;
+mod current_runner;
 mod daemon;
 mod events;
 mod farewell;
@@ -191,8 +192,12 @@ async fn serve(
         tokio::select! {
             heard = daemon.hear() => heard.map_err(|_| RunError::VrrpEnded)?,
             Some(()) = hangup.recv() => {
+                let reload = reload(&mut daemon, options, environment);
                 // The answer is in the log.
-                drop(reload(&mut daemon, options, environment).await);
+                match unless_stopped(&mut stops, reload).await {
+                    Ok(_) => {}
+                    Err(reason) => break reason,
+                }
             }
             reason = stop(&mut stops) => break reason,
             request = control::next(control.as_mut()) => {
@@ -209,7 +214,14 @@ async fn serve(
                     }
                     Ask::Reload => {
                         info!(uid = client.uid, pid = client.pid, "{client} ordered reload");
-                        reply.text(reload(&mut daemon, options, environment).await);
+                        let reload = reload(&mut daemon, options, environment);
+                        match unless_stopped(&mut stops, reload).await {
+                            Ok(answer) => reply.text(answer),
+                            Err(reason) => {
+                                reply.text(Err(format!("stopped by {reason} meanwhile")));
+                                break reason;
+                            }
+                        }
                     }
                     Ask::Plan { file } => {
                         let planned =
@@ -259,6 +271,18 @@ where
             None => Err(String::from("VRRP has ended")),
         });
     });
+}
+
+/// Does something if no signal to stop comes before its end; it is dropped then.
+async fn unless_stopped<T>(
+    signals: &mut [Signal; 2],
+    work: impl Future<Output = T>,
+) -> Result<T, &'static str> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        reason = stop(signals) => Err(reason),
+    }
 }
 
 async fn stop(signals: &mut [Signal; 2]) -> &'static str {

@@ -10,6 +10,14 @@ use super::{Change, Node, NodeOutput, RouterId};
 use crate::{ConfigError, ConfigProblem, Input, RouterConfig, VirtualRouter};
 
 impl Node {
+    /// Whether [`configure`](Self::configure) would take these.
+    ///
+    /// # Errors
+    /// A configuration contradicts itself or another one.
+    pub fn check(configs: &[RouterConfig]) -> Result<(), ConfigError> {
+        check(configs).map(drop)
+    }
+
     /// Makes these the routers of the node. Routers are recognised by name; one that is configured
     /// as before is not touched, one that is the same on the wire goes on with its new settings,
     /// and new ones start at once. Routers of one [`RouterConfig::sync_group`] are a group.

@@ -1,7 +1,7 @@
 //! Section 2.7: from one configuration to another.
 
 use vrrp::{
-    Change, ConfigProblem, Input, NodeInput, Preempt, Role, RouterConfig, RouterId, Tracked,
+    Change, ConfigProblem, Input, Node, NodeInput, Preempt, Role, RouterConfig, RouterId, Tracked,
     Tracker, TrackerState, Weight,
 };
 
@@ -33,12 +33,13 @@ fn an_error_changes_nothing() {
     forever.preempt = Preempt::After(std::time::Duration::MAX);
     for wrong in [same_name, same_wire, no_vips, forever] {
         let changed = router("B", 2, &[102, 104]);
-        let error = rig
-            .configure(&[a.clone(), changed, wrong.clone()], 4 * SECOND)
-            .unwrap_err();
+        let configs = [a.clone(), changed, wrong.clone()];
+        let error = rig.configure(&configs, 4 * SECOND).unwrap_err();
+        assert_eq!(Node::check(&configs), Err(error.clone()));
         assert_eq!(error.name, wrong.name);
         assert_eq!(format!("{:?}", rig.node), before, "{error}");
     }
+    assert_eq!(Node::check(&[a.clone(), b.clone()]), Ok(()));
     rig.configure(&[a, b], 4 * SECOND).unwrap();
 }
 

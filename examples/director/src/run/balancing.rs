@@ -55,7 +55,11 @@ pub(super) struct Balancing {
 
 enum Job {
     Configure(Box<Config>, oneshot::Sender<Result<(), BalanceError>>),
-    Reload(Box<Config>, oneshot::Sender<Result<Kernel, BalanceError>>),
+    Reload(
+        Box<Config>,
+        Box<dyn FnOnce() + Send>,
+        oneshot::Sender<Result<Kernel, BalanceError>>,
+    ),
     Plan(Box<Config>, oneshot::Sender<Result<Kernel, BalanceError>>),
     Role(Arc<str>, Role),
     Addresses(BTreeSet<IpAddr>),

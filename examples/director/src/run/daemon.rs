@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
-use vrrp::{Change, Event, Happening, Links, Role, RouterConfig, TrackerState};
+use vrrp::{Change, Event, Happening, Links, NodeStatus, Role, RouterConfig, TrackerState};
 
 use super::Backend;
 use super::balancing::{Act, Balancing, Ending};
+use super::current_runner::{CurrentRunner, rules};
 use super::events;
 use super::look::{Look, RoleChanges};
 use super::settings::Settings;
@@ -21,12 +22,9 @@ use super::vrrp_thread::VrrpThread;
 use crate::conf::model::Config;
 use crate::script::checks::{Checks, Update};
 use crate::script::clock::now;
-use crate::script::command::{Command, ScriptUser};
 use crate::script::fifo::FifoConfig;
 use crate::script::notify::{Limits, Notifier, Scripts, Subject};
 use crate::script::rise_fall::CheckState;
-use crate::script::run::{ProcessRunner, Report, Runner, Stop};
-use crate::script::security::Policy;
 
 mod reload;
 
@@ -64,6 +62,8 @@ pub(super) struct Daemon {
     /// `None` while nothing has ever asked for it.
     balancing: Option<Balancing>,
     wiring: Wiring,
+    /// Whether the roles that instances have are to be told to load balancing.
+    roles_are_due: bool,
     /// What is in force; `None` before anything is.
     config: Option<Config>,
 }
@@ -100,6 +100,7 @@ impl Daemon {
             log_unknown_vrids: false,
             role_changes: RoleChanges::new(),
             balancing: None,
+            roles_are_due: false,
             wiring,
             config: None,
             vrrp,
@@ -127,7 +128,7 @@ impl Daemon {
                 return Err(error);
             }
         }
-        self.runner.follow(settings);
+        self.runner.follow(rules(settings));
         self.file_watch.follow(&settings.track_files);
         self.log_unknown_vrids = settings.log_unknown_vrids;
         Ok(())
@@ -157,6 +158,7 @@ impl Daemon {
                 Ok(happening) => self.on_happening(&happening),
                 Err(broadcast::error::RecvError::Lagged(count)) => {
                     error!("{count} events were missed: notify scripts were not told of them");
+                    self.roles_are_due = true;
                 }
                 Err(broadcast::error::RecvError::Closed) => return Err(Ended),
             },
@@ -165,8 +167,28 @@ impl Daemon {
                 self.vrrp.node().set_condition(&condition, TrackerState::Number(number));
             }
             Ok(()) = self.links.changed() => self.on_links(),
+            Some(status) = self.vrrp.node().status(), if self.roles_are_due => {
+                self.roles_are_due = false;
+                if let Some(balancing) = &self.balancing {
+                    tell_roles(balancing, &status);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Goes on hearing and telling until something has come about.
+    async fn hear_until<T>(&mut self, something: impl Future<Output = T>) -> T {
+        let mut something = pin!(something);
+        loop {
+            tokio::select! {
+                done = &mut something => return done,
+                heard = self.hear() => if heard.is_err() {
+                    // Whoever hears next is told so again.
+                    return something.await;
+                }
+            }
+        }
     }
 
     /// What is in force; `None` before the start has succeeded.
@@ -304,7 +326,9 @@ impl Daemon {
     }
 
     fn warn_of_missing_interfaces(&self, settings: &Settings) {
-        for (router, interface) in missing_interfaces(&settings.routers, &self.known_links) {
+        for (router, interface) in missing_interfaces(&settings.routers, |name| {
+            self.known_links.contains_key(name)
+        }) {
             warn!(
                 instance = %router.name, %interface,
                 "({}) interface {interface} does not exist: the instance waits for it in FAULT STATE",
@@ -315,18 +339,24 @@ impl Daemon {
 }
 
 /// Each instance with each interface that it needs and that there is not.
-fn missing_interfaces<'a>(
+pub(super) fn missing_interfaces<'a>(
     routers: impl IntoIterator<Item = &'a RouterConfig>,
-    links: &Links,
+    is_there: impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = (&'a RouterConfig, Arc<str>)> {
     routers.into_iter().flat_map(move |router| {
         let wanted = router.held_vips();
         let of_vips = wanted.iter().filter_map(|vip| vip.interface.as_ref());
         let names: BTreeSet<_> = of_vips.chain([&router.interface]).collect();
-        let missing = names.into_iter().filter(|name| !links.contains_key(*name));
+        let missing = names.into_iter().filter(|name| !is_there(name));
         let missing: Vec<_> = missing.map(|name| (router, Arc::clone(name))).collect();
         missing
     })
+}
+
+fn tell_roles(balancing: &Balancing, status: &NodeStatus) {
+    for router in &status.routers {
+        balancing.on_role(&router.name, router.role);
+    }
 }
 
 /// All addresses of this machine.
@@ -354,46 +384,4 @@ fn log_changes(changes: &[Change], settings: &Settings) {
         "Configuration applied: {added} instances added, {changed} changed, {removed} removed, \
          {unchanged} left as they are"
     );
-}
-
-/// Runs scripts by the rules of the configuration that is in force.
-pub(super) struct CurrentRunner(RwLock<(Rules, Arc<ProcessRunner>)>);
-
-/// `enable_script_security` and `script_user`.
-type Rules = (bool, Option<ScriptUser>);
-
-impl CurrentRunner {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let rules = rules(settings);
-        let runner = Arc::new(runner(&rules));
-        Self(RwLock::new((rules, runner)))
-    }
-
-    fn follow(&self, settings: &Settings) {
-        let rules = rules(settings);
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if current.0 != rules {
-            *current = (rules.clone(), Arc::new(runner(&rules)));
-        }
-    }
-}
-
-#[async_trait]
-impl Runner for CurrentRunner {
-    async fn run(&self, command: &Command, stop: Stop) -> Report {
-        let current = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).1);
-        current.run(command, stop).await
-    }
-}
-
-fn rules(settings: &Settings) -> Rules {
-    (
-        settings.enforce_script_security,
-        settings.script_user.clone(),
-    )
-}
-
-fn runner((enforce, user): &Rules) -> ProcessRunner {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    ProcessRunner::new(Policy::new(*enforce, user.clone(), path))
 }

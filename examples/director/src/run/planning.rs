@@ -2,12 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use nix::net::if_::if_nametoindex;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Options, Refusal,
     balancing::plan_start,
-    daemon::{CurrentRunner, Daemon, ReloadError},
+    current_runner::CurrentRunner,
+    daemon::{Daemon, ReloadError, missing_interfaces},
     keeping::look,
     means::Means,
     read,
@@ -94,7 +96,12 @@ async fn of_start(
             Some(plan_start(&*means.backend, probes, config, state).await?)
         }
     };
-    Ok(Plan::new(None, config, kernel))
+    let mut plan = Plan::new(None, config, kernel);
+    let is_there = |name: &str| if_nametoindex(name).is_ok();
+    for (router, interface) in missing_interfaces(&settings.routers, is_there) {
+        plan.warn_of_missing_interface(&router.name, &interface);
+    }
+    Ok(plan)
 }
 
 /// What a reload of that file would change.

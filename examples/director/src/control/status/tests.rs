@@ -335,6 +335,9 @@ async fn why_is_asked_by_any_name() {
         ("10.1.0.100", 2),
         ("10.0.0.2", 1),
         ("10.0.0.1:8080", 1),
+        // The sorry server, which waits.
+        ("10.0.0.9", 0),
+        ("10.0.0.9:90", 0),
     ] {
         let why = Why::of(status(), &known.pools, name).unwrap();
         assert_eq!(why.virtual_servers[0].real_servers.len(), count, "{name}");
@@ -351,7 +354,7 @@ async fn why_is_asked_by_any_name() {
          MISC_CHECK /bin/one is up, 0 of 3 failures, next probe in 1.0 s\n\
          IPVS: it is away\n"
     );
-    for unknown in ["10.0.0.3", "10.0.0.1:80", "nobody"] {
+    for unknown in ["10.0.0.3", "10.0.0.1:80", "10.0.0.9:80", "nobody"] {
         let refused = Why::of(status(), &known.pools, unknown).unwrap_err();
         assert_eq!(refused.there, ["10.1.0.100 80"], "{unknown}");
     }

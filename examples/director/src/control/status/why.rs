@@ -25,8 +25,8 @@ pub struct Why {
 
 impl Why {
     /// What bears that name: that of an instance or a group, what a virtual server is called (see
-    /// [`is_called`]), or the address of real servers, with or without their port. `pools` are the
-    /// virtual servers of the state.
+    /// [`is_called`]), or the address of real servers or sorry servers, with or without their port.
+    /// `pools` are the virtual servers of the state.
     ///
     /// # Errors
     /// Nothing does.
@@ -74,7 +74,12 @@ fn called(pool: &PoolView, server: &VirtualServer, name: &str) -> Option<Virtual
     let servers = pool.config.real_servers.iter().zip(&server.real_servers);
     let meant = servers.filter(|(config, _)| which.means_server(&pool.config, config));
     let meant: Vec<_> = meant.map(|(_, server)| server.clone()).collect();
-    (!meant.is_empty()).then(|| VirtualServer {
+    let sorry = pool.config.sorry_server.as_ref();
+    let is_sorry = sorry.is_some_and(|sorry| {
+        let (wanted, it) = (which.real_server, &sorry.destination);
+        wanted.address == it.address && wanted.port.is_none_or(|port| it.port == Some(port))
+    });
+    (is_sorry || !meant.is_empty()).then(|| VirtualServer {
         real_servers: meant,
         ..server.clone()
     })

@@ -75,9 +75,10 @@ impl Task {
                         // Nobody waits for the answer any more: it was given all the same.
                         drop(reply.send(self.configure(&config).await));
                     }
-                    Some(Job::Reload(config, reply)) => {
-                        removal = leaving();
-                        drop(reply.send(self.reload(&config).await));
+                    // Who is not named any more is leaving by now: what follows here is of a
+                    // server that has failed meanwhile.
+                    Some(Job::Reload(config, begin, reply)) => {
+                        drop(reply.send(self.reload(&config, begin).await));
                     }
                     Some(Job::Plan(config, reply)) => drop(reply.send(self.plan(&config).await)),
                 },

@@ -60,21 +60,29 @@ impl Balancing {
     ///
     /// # Errors
     /// It cannot be carried out; all goes on as it was.
-    pub(in crate::run) async fn configure(&self, config: &Config) -> Result<(), BalanceError> {
+    pub(in crate::run) fn configure(
+        &self,
+        config: &Config,
+    ) -> impl Future<Output = Result<(), BalanceError>> + use<> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Configure(Box::new(config.clone()), reply));
-        answer.await.map_err(|_| BalanceError::Ended)?
+        async { answer.await.map_err(|_| BalanceError::Ended)? }
     }
 
-    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table. Not
-    /// cancel safe: a dropped call may have changed it or not.
+    /// As [`configure`](Self::configure), if the kernel follows; tells what becomes of its table.
+    /// `begin` is called before the first check of the new file. Not cancel safe: a dropped call may
+    /// have changed it or not.
     ///
     /// # Errors
     /// It cannot be carried out, or the kernel refuses what is new in it; all goes on as it was.
-    pub(in crate::run) async fn reload(&self, config: &Config) -> Result<Kernel, BalanceError> {
+    pub(in crate::run) fn reload(
+        &self,
+        config: &Config,
+        begin: Box<dyn FnOnce() + Send>,
+    ) -> impl Future<Output = Result<Kernel, BalanceError>> + use<> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Reload(Box::new(config.clone()), reply));
-        answer.await.map_err(|_| BalanceError::Ended)?
+        self.send(Job::Reload(Box::new(config.clone()), begin, reply));
+        async { answer.await.map_err(|_| BalanceError::Ended)? }
     }
 
     /// What [`reload`](Self::reload) would make of the kernel's table. Nothing changes.
@@ -122,14 +130,21 @@ impl Task {
 
     /// Goes over to a configuration if the kernel follows, and tells what has become of its table.
     /// The checks of the one before go on until it has.
-    pub(super) async fn reload(&mut self, config: &Config) -> Result<Kernel, BalanceError> {
+    pub(super) async fn reload(
+        &mut self,
+        config: &Config,
+        begin: Box<dyn FnOnce() + Send>,
+    ) -> Result<Kernel, BalanceError> {
         let next = self.foresee(config).await?;
         let kernel = self.plan_to(&next.table).await?;
         let known = self.table.status().borrow().refused.clone();
         let before = self.make_ready(config).await?;
         self.table.set(next.table.clone(), leaving());
         let followed = match self.followed(&known).await {
-            Ok(()) => self.commit(next, config).await,
+            Ok(()) => {
+                begin();
+                self.commit(next, config).await
+            }
             Err(not_followed) => Err(not_followed.into()),
         };
         if followed.is_err() {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use tracing::error;
+use vrrp::Node;
 
-use super::{Config, Daemon, Settings, addresses, missing_interfaces};
+use super::{Config, Daemon, Settings, addresses, missing_interfaces, tell_roles};
 use crate::{
     balance::Probes,
-    log::chain,
     plan::{Kernel, Plan},
     run::{
         balancing::{BalanceError, Balancing, plan_start},
+        current_runner::rules,
         keeping::look,
         means::Means,
     },
@@ -21,7 +21,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(in crate::run) enum ReloadError {
     #[error("the configuration contradicts itself")]
-    Configure(#[from] vrrp::ConfigureError),
+    Contradiction(#[from] vrrp::ConfigError),
+    #[error(transparent)]
+    Vrrp(#[from] vrrp::ConfigureError),
     #[error("load balancing is not possible")]
     Balance(#[from] BalanceError),
     #[error(
@@ -95,7 +97,9 @@ impl Daemon {
     fn plan_with(&self, config: &Config, kernel: Option<Kernel>) -> Plan {
         let mut plan = Plan::new(self.config.as_ref(), config, kernel);
         let routers = config.instances.iter().map(|instance| &instance.router);
-        for (router, interface) in missing_interfaces(routers, &self.known_links) {
+        for (router, interface) in
+            missing_interfaces(routers, |name| self.known_links.contains_key(name))
+        {
             plan.warn_of_missing_interface(&router.name, &interface);
         }
         plan
@@ -116,26 +120,19 @@ impl Daemon {
     async fn apply_rest(&mut self, settings: Settings) -> Result<Plan, ReloadError> {
         // Before anybody reads them.
         self.track_files.init(&settings.config.track_files).await;
+        // What VRRP would refuse must not have touched the table.
+        Node::check(&settings.routers)?;
         // The table first: it is looked at, and taken back as if it had never been.
-        let kernel = self.balance(&settings.config).await?;
-        if let Err(error) = self.apply_vrrp(&settings).await {
-            if let Some(before) = self.config.clone()
-                && let Err(error) = self.balance(&before).await
-            {
-                error!(
-                    "load balancing does not go back to what it was: {}",
-                    chain(&error)
-                );
-            }
-            return Err(error.into());
-        }
+        let kernel = self.balance(&settings).await?;
+        self.apply_vrrp(&settings).await?;
         let plan = self.plan_with(&settings.config, kernel);
         self.config = Some(settings.config);
         Ok(plan)
     }
 
     /// Tells what has changed in the kernel's table. At the start whatever can be done is done.
-    async fn balance(&mut self, config: &Config) -> Result<Option<Kernel>, BalanceError> {
+    async fn balance(&mut self, settings: &Settings) -> Result<Option<Kernel>, BalanceError> {
+        let config = &settings.config;
         if self.balancing.is_none() && !config.balances() {
             return Ok(None);
         }
@@ -149,15 +146,8 @@ impl Daemon {
                 let state = self.wiring.state.clone();
                 let balancing = Balancing::start(means, runner, notifier, flush, state).await?;
                 // Instances may have their roles for long, if it is a reload that asks for it.
-                for router in self
-                    .vrrp
-                    .node()
-                    .status()
-                    .await
-                    .into_iter()
-                    .flat_map(|it| it.routers)
-                {
-                    balancing.on_role(&router.name, router.role);
+                if let Some(status) = self.vrrp.node().status().await {
+                    tell_roles(&balancing, &status);
                 }
                 balancing
             }
@@ -165,8 +155,16 @@ impl Daemon {
         balancing.on_addresses(addresses(&self.known_links));
         let balancing = self.balancing.insert(balancing);
         match self.config {
-            None => balancing.configure(config).await.map(|()| None),
-            Some(_) => balancing.reload(config).await.map(Some),
+            None => {
+                let balanced = balancing.configure(config);
+                self.hear_until(balanced).await.map(|()| None)
+            }
+            Some(_) => {
+                let (runner, rules) = (Arc::clone(&self.runner), rules(settings));
+                let begin = Box::new(move || runner.follow(rules));
+                let balanced = balancing.reload(config, begin);
+                self.hear_until(balanced).await.map(Some)
+            }
         }
     }
 }

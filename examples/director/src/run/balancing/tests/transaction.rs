@@ -56,8 +56,10 @@ async fn a_plan_knows_the_health_of_servers_and_changes_nothing() {
     assert_eq!(table(&kernel).await, before);
 
     // What was planned is what is done.
-    let done = balancing.reload(&two("wrr", 7)).await.unwrap();
-    assert_eq!(done, other);
+    let (begins, begun) = oneshot::channel();
+    let begin = Box::new(|| begins.send(()).unwrap());
+    let done = balancing.reload(&two("wrr", 7), begin).await.unwrap();
+    assert_eq!((done, begun.await), (other.clone(), Ok(())));
     let journal = kernel.take_journal().into_iter();
     let made: Vec<_> = journal
         .map(|record| ipvs::text::command_line(&record.change))
@@ -72,7 +74,8 @@ async fn a_reload_that_the_kernel_refuses_is_taken_back_and_says_what_was_refuse
     let balancing = running(&kernel, false).await;
     let before = table(&kernel).await;
     kernel.unload(SchedulerName::MH);
-    let refused = balancing.reload(&two("mh", 7)).await.unwrap_err();
+    let begin = Box::new(|| panic!("no check of the new file begins"));
+    let refused = balancing.reload(&two("mh", 7), begin).await.unwrap_err();
     let error = refused.to_string();
     assert!(
         error.contains("the kernel refuses") && error.contains("10.1.0.101:80 (mh)"),
@@ -93,7 +96,10 @@ async fn what_was_refused_before_is_no_reason_to_refuse_a_reload() {
     let balancing = balancing(&kernel, false).await;
     balancing.configure(&two("mh", 1)).await.unwrap();
     settle().await;
-    let done = balancing.reload(&two("mh", 7)).await.unwrap();
+    let done = balancing
+        .reload(&two("mh", 7), Box::new(|| {}))
+        .await
+        .unwrap();
     assert!(commands(&done).contains(&HEAVIER), "{done:?}");
     cleared(balancing).await;
 }
@@ -104,7 +110,7 @@ async fn a_reload_while_the_kernel_cannot_be_asked_changes_nothing() {
     let balancing = running(&kernel, true).await;
     let before = table(&kernel).await;
     kernel.inject(Fault::HalfDump { rows: 0 });
-    let refused = balancing.reload(&two("rr", 7)).await;
+    let refused = balancing.reload(&two("rr", 7), Box::new(|| {})).await;
     assert!(
         matches!(refused, Err(BalanceError::Kernel(_))),
         "{refused:?}"
