@@ -83,8 +83,14 @@ impl Site {
         self.start_with(Command::new(director()))
     }
 
-    fn start_with(&self, mut command: Command) -> Process {
-        let file = self.director.write("director.conf", FILE);
+    fn start_with(&self, command: Command) -> Process {
+        self.director.write("director.conf", FILE);
+        self.start_again_with(command)
+    }
+
+    /// With the file that is there.
+    fn start_again_with(&self, mut command: Command) -> Process {
+        let file = self.director.path("director.conf");
         command
             .args(["run", "--backend", "nftables", "-f"])
             .arg(file)
@@ -202,4 +208,24 @@ fn a_reload_that_waits_for_the_table_keeps_neither_events_nor_the_end_waiting() 
     let is_slow_still = site.director.lines("slow").is_empty();
     assert!(is_slow_still, "it was waited for: {}", daemon.log());
     assert!(daemon.wait(Duration::from_secs(60)).success());
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn with_fullnat_servers_are_asked_by_the_director() {
+    let site = Site::new();
+    let file = FILE.replace("lb_kind NAT", "lb_kind FULLNAT");
+    site.director.write("director.conf", &file);
+    let mut daemon = site.start_again_with(Command::new(director()));
+    wait_until("the master", SOON, || site.is_master());
+    let vip: SocketAddr = VIP.parse().expect("an address");
+    for answer in curl(&site.client, vip, 4, &[]) {
+        let asked_by = answer.client.ip().to_string();
+        assert_eq!(asked_by, "198.51.100.1", "{}", daemon.log());
+    }
+    site.stop(&mut daemon, "clear");
+    assert!(!site.rules().contains("takeover"), "{}", site.rules());
 }

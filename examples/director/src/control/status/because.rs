@@ -21,7 +21,7 @@ pub(super) fn of_real_server(
         _ => {}
     }
     if !server.refused.is_empty() {
-        sentence += &format!("; the kernel refuses: {}", server.refused.join("; "));
+        sentence += &format!("; refused: {}", server.refused.join("; "));
     } else if asked && let Some(weight) = server.weight_wanted {
         sentence += &differs(of, server, weight);
     }
@@ -96,7 +96,7 @@ fn left(server: &RealServer) -> String {
             "; it leaves once {} connections are gone",
             active + inactive
         ),
-        (false, false) => String::from("; the kernel has it still"),
+        (false, false) => String::from("; the table has it still"),
         (false, true) => String::new(),
     }
 }
@@ -116,11 +116,11 @@ fn differs(of: &VirtualServer, server: &RealServer, wanted: u32) -> String {
         let has = |service: &str| server.kernel.iter().any(|it| it.service == service);
         let services = of.services.iter().map(|service| service.name.as_str());
         let missing: Vec<_> = services.filter(|service| !has(service)).collect();
-        return format!("; the kernel has it not yet in {}", missing.join(", "));
+        return format!("; the table has it not yet in {}", missing.join(", "));
     }
     let mut others = server.kernel.iter().filter(|it| it.weight != wanted);
     match others.next() {
         None => String::new(),
-        Some(it) => format!("; the kernel has weight {} still", it.weight),
+        Some(it) => format!("; the table has weight {} still", it.weight),
     }
 }

@@ -190,7 +190,7 @@ async fn who_fails_is_explained_by_its_checks_and_where_they_stand() {
     let cause = "out of the table: MISC_CHECK /bin/one: it is on fire";
     assert_eq!(
         rig.because().await,
-        format!("{cause}; the kernel has it still")
+        format!("{cause}; the table has it still")
     );
     rig.apply().await;
     assert_eq!(rig.because().await, cause);
@@ -205,7 +205,7 @@ async fn an_order_is_told_with_what_the_kernel_makes_of_it() {
     rig.connect(3);
     rig.act("10.0.0.1", Action::Drain);
     let drained = "no new connections: drained by order; 3 connections go on";
-    let on_its_way = format!("{drained}; the kernel has weight 2 still");
+    let on_its_way = format!("{drained}; the table has weight 2 still");
     assert_eq!(rig.because().await, on_its_way);
     rig.apply().await;
     assert_eq!(rig.because().await, drained);
@@ -282,9 +282,9 @@ async fn what_the_kernel_has_not_and_what_nobody_knows_of_it_are_two_things() {
     assert!(
         server
             .to_string()
-            .contains("TCP 10.1.0.100:80 is not in the kernel")
+            .contains("TCP 10.1.0.100:80 is not in the table")
     );
-    let missing = "; the kernel has it not yet in TCP 10.1.0.100:80";
+    let missing = "; the table has it not yet in TCP 10.1.0.100:80";
     assert!(rig.because().await.ends_with(missing));
     // A kernel that cannot be asked has nothing, as far as is known.
     let unasked = rig.known().virtual_servers(None).remove(0);
@@ -309,11 +309,7 @@ async fn what_the_kernel_refuses_is_told_where_it_belongs() {
     };
     rig.table.refused.push(rig.kernel.change(add).unwrap_err());
     let server = rig.look().await;
-    assert!(
-        server.real_servers[0]
-            .because
-            .contains("; the kernel refuses: ")
-    );
+    assert!(server.real_servers[0].because.contains("; refused: "));
     assert!(server.real_servers[1].refused.is_empty() && server.services[0].refused.is_empty());
 }
 

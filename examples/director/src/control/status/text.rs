@@ -29,10 +29,10 @@ impl fmt::Display for VirtualServer {
         )?;
         for service in &self.services {
             if service.in_kernel == Some(false) {
-                writeln!(f, "    {} is not in the kernel", service.name)?;
+                writeln!(f, "    {} is not in the table", service.name)?;
             }
             for refusal in &service.refused {
-                writeln!(f, "    the kernel refuses: {refusal}")?;
+                writeln!(f, "    refused: {refusal}")?;
             }
         }
         for server in &self.real_servers {
@@ -78,7 +78,7 @@ impl SorryServer {
         let in_use = if self.in_use { "serves" } else { "waits" };
         writeln!(f, "    {:<22} {in_use:<7} sorry server", self.name)?;
         for refusal in &self.refused {
-            writeln!(f, "    the kernel refuses: {refusal}")?;
+            writeln!(f, "    refused: {refusal}")?;
         }
         Ok(())
     }

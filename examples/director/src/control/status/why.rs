@@ -163,10 +163,10 @@ fn of_virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt:
     }
     for service in &server.services {
         if service.in_kernel == Some(false) {
-            writeln!(f, "    the kernel has no {}", service.name)?;
+            writeln!(f, "    the table has no {}", service.name)?;
         }
         for refusal in &service.refused {
-            writeln!(f, "    the kernel refuses: {refusal}")?;
+            writeln!(f, "    refused: {refusal}")?;
         }
     }
     if let Some(sorry) = &server.sorry_server {
@@ -174,7 +174,7 @@ fn of_virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt:
         writeln!(f, "    sorry server {} {word}", sorry.name)?;
         in_kernel(f, &sorry.kernel)?;
         for refusal in &sorry.refused {
-            writeln!(f, "        the kernel refuses: {refusal}")?;
+            writeln!(f, "        refused: {refusal}")?;
         }
     }
     for real in &server.real_servers {
@@ -226,7 +226,7 @@ fn in_kernel(f: &mut fmt::Formatter<'_>, entries: &[InKernel]) -> fmt::Result {
         let leaving = if *leaving { ", leaving" } else { "" };
         writeln!(
             f,
-            "        kernel, {service}: weight {weight}, {active} active, {inactive} inactive, \
+            "        table, {service}: weight {weight}, {active} active, {inactive} inactive, \
              {persistent} persistent{leaving}"
         )?;
     }

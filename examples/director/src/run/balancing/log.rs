@@ -87,7 +87,7 @@ pub(super) fn table(event: &ReconcileEvent) {
                 info!("Repairing: {change}");
             }
         }
-        ReconcileEvent::Refused(refusal) => error!("The kernel refuses: {}", chain(refusal)),
+        ReconcileEvent::Refused(refusal) => error!("Refused: {}", chain(refusal)),
         ReconcileEvent::Unreachable { because } => error!("IPVS cannot be asked: {because}"),
         ReconcileEvent::Reachable => info!("IPVS can be asked again"),
         ReconcileEvent::Drained {

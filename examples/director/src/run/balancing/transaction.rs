@@ -39,7 +39,7 @@ struct Before {
 /// The kernel has not followed a reload.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::run) enum NotFollowed {
-    #[error("the kernel refuses:{}", list(.0))]
+    #[error("these changes are refused:{}", list(.0))]
     Refused(Vec<Refusal>),
     #[error("IPVS cannot be asked: {0}")]
     Unreachable(String),

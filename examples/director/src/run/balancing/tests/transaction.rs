@@ -78,7 +78,7 @@ async fn a_reload_that_the_kernel_refuses_is_taken_back_and_says_what_was_refuse
     let refused = balancing.reload(&two("mh", 7), begin).await.unwrap_err();
     let error = refused.to_string();
     assert!(
-        error.contains("the kernel refuses") && error.contains("10.1.0.101:80 (mh)"),
+        error.contains("these changes are refused") && error.contains("10.1.0.101:80 (mh)"),
         "{error}"
     );
     settle().await;
