@@ -323,3 +323,41 @@ fn what_others_do_to_the_table_is_found_and_repaired_and_theirs_left_alone() {
     assert!(matches!(error, IpvsError::NotOurs { .. }), "{error}");
     assert_eq!(TABLE, "takeover");
 }
+
+#[test]
+#[cfg_attr(
+    not(feature = "lab"),
+    ignore = "lab: needs root and network namespaces"
+)]
+fn a_mark_and_port_0_stand_for_many_ports_which_connections_keep() {
+    let site = Site::new("nft-mark");
+    let to_both = |service: &str| {
+        let of = |number| format!("-a {service} -r {} -m\n", address(number));
+        format!("{}{}", of(1), of(2))
+    };
+    // One port is of the mark, all others of port 0.
+    site.nft("add table ip marks");
+    site.nft("add chain ip marks in { type filter hook prerouting priority -150 ; }");
+    site.nft("add rule ip marks in ip daddr 192.0.2.100 tcp dport 9090 meta mark set 7");
+    let servers: Vec<_> = (1..=2)
+        .map(|number| {
+            let at = format!("{}:9090", address(number)).parse().unwrap();
+            Responder::start(&site.servers[usize::from(number) - 1], at)
+        })
+        .collect();
+    site.set(&format!(
+        "-A -f 7 -s rr\n{}-A -t 192.0.2.100:0 -s rr -p 60\n{}",
+        to_both("-f 7"),
+        to_both("-t 192.0.2.100:0").replace(" -m", ":0 -m"),
+    ));
+
+    let of_the_mark = site.shares("192.0.2.100:9090", 4);
+    assert_eq!(of_the_mark.values().copied().collect::<Vec<_>>(), [2, 2]);
+    let of_all_ports = site.shares("192.0.2.100:8080", 4);
+    assert_eq!(of_all_ports.len(), 1, "{of_all_ports:?}");
+    // Without its mark that port is one of all, and the client is known.
+    site.nft("delete table ip marks");
+    let known = site.shares("192.0.2.100:9090", 4);
+    assert_eq!(known, of_all_ports);
+    drop(servers);
+}
