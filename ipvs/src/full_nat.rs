@@ -1,24 +1,22 @@
 //! FULLNAT: the director's own address as the source towards real servers.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{Endpoint, Family, Forwarding, NetfilterError, ServiceKey, Table};
+use crate::{Endpoint, Forwarding, NetfilterError, ServiceKey, Table};
 
 #[cfg(feature = "machine")]
 mod iptables;
 #[cfg(feature = "machine")]
 mod nft;
+mod source;
 
 #[cfg(feature = "machine")]
 pub use iptables::{CHAIN, Iptables};
 #[cfg(feature = "machine")]
 pub use nft::{Nft, TABLE};
+pub use source::{SourceRange, SourceRangeError};
 
 /// Connections whose source becomes the director's own, so that real servers answer to the director
 /// without a route back through it.
@@ -28,30 +26,43 @@ pub use nft::{Nft, TABLE};
 /// connection tracking has to see what IPVS does (`net.ipv4.vs.conntrack`, see
 /// [`Forwarder::tracked`](crate::Forwarder::tracked)), and packets have to be forwarded. The price:
 /// real servers do not see the client, and a port of a real server can have about 64,000 connections
-/// from one source address at a time.
+/// from one source address at a time ([`SourceRange`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FullNat {
     /// Which connections.
     pub translated: BTreeSet<Translated>,
-    /// The source towards IPv4 servers; else the first address of the interface that leads there.
-    pub source_v4: Option<Ipv4Addr>,
-    /// The source towards IPv6 servers; else the first address of the interface that leads there.
-    pub source_v6: Option<Ipv6Addr>,
 }
 
-/// Connections to a virtual service that go to one real server.
+/// Connections to a virtual service that go to one real server, and where they come from.
+///
+/// Of two for the same service and server with different sources one is in force, and so it is with
+/// [`Nft`] for two services of one address whose connections go to the same port of a server: the
+/// port that the client asked for is not known any more where the source is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "it is these two")]
+#[expect(clippy::exhaustive_structs, reason = "it is these three")]
 pub struct Translated {
     /// The virtual service.
     pub service: ServiceKey,
     /// The real server; port 0: the one the client asked for.
     pub server: Endpoint,
+    /// The source, of the server's family; `None`, or of the other family: the first address of
+    /// the interface that leads to the server.
+    pub source: Option<SourceRange>,
+}
+
+impl Translated {
+    /// Its source, if that is of the server's family.
+    #[cfg(feature = "machine")]
+    fn fitting_source(&self) -> Option<SourceRange> {
+        let family = self.server.family();
+        self.source.filter(|source| source.family() == family)
+    }
 }
 
 impl FullNat {
-    /// The connections to these services of a table, as far as they are masqueraded.
+    /// The connections to these services of a table, as far as they are masqueraded, from the first
+    /// address of the interface that leads to each server.
     #[must_use]
     pub fn of<'a>(table: &Table, services: impl IntoIterator<Item = &'a ServiceKey>) -> Self {
         let mut full_nat = Self::default();
@@ -68,18 +79,10 @@ impl FullNat {
                 .extend(masqueraded.map(|(destination, _)| Translated {
                     service: *key,
                     server: *destination,
+                    source: None,
                 }));
         }
         full_nat
-    }
-
-    /// The source towards real servers of a family, if it is a certain one.
-    #[must_use]
-    pub fn source(&self, family: Family) -> Option<IpAddr> {
-        match family {
-            Family::V4 => self.source_v4.map(IpAddr::V4),
-            Family::V6 => self.source_v6.map(IpAddr::V6),
-        }
     }
 }
 

@@ -190,7 +190,7 @@ pub use forwarder::Forwarder;
 pub use full_nat::MockSourceNat;
 #[cfg(feature = "machine")]
 pub use full_nat::{CHAIN as FULL_NAT_CHAIN, Iptables, Nft, TABLE as FULL_NAT_TABLE};
-pub use full_nat::{FullNat, SourceNat, Translated};
+pub use full_nat::{FullNat, SourceNat, SourceRange, SourceRangeError, Translated};
 pub use handle::{Ended, Leaving, Shutdown, TableHandle, TableStatus};
 pub use name::{EngineName, InterfaceName, NameError, SchedulerName};
 pub use netfilter::NetfilterError;

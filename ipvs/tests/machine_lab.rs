@@ -6,7 +6,7 @@ use std::{net::IpAddr, process::Command};
 
 use ipvs::{
     Endpoint, FULL_NAT_TABLE, Family, Forwarder, FullNat, Nft, RealServer, ServiceKey, SourceNat,
-    Translated, Via,
+    SourceRange, Translated, Via,
     machine::{self, Edit, Linux, Machine},
 };
 use lab::{Lab, Responder, curl, in_namespace};
@@ -146,8 +146,23 @@ fn full_nat(services: &[(ServiceKey, &str)]) -> FullNat {
         .extend(services.iter().map(|(service, server)| Translated {
             service: *service,
             server: server.parse().unwrap(),
+            source: None,
         }));
     full_nat
+}
+
+/// The same, from these addresses.
+fn from(full_nat: &FullNat, first: &str, last: &str) -> FullNat {
+    let source = SourceRange::new(address(first), address(last)).unwrap();
+    let mut from = FullNat::default();
+    let translated = full_nat.translated.iter();
+    from.translated = translated
+        .map(|it| Translated {
+            source: Some(source),
+            ..*it
+        })
+        .collect();
+    from
 }
 
 #[test]
@@ -175,17 +190,33 @@ fn the_source_nat_table_is_replaced_whole_and_removed_without_a_trace() {
             "10.1.0.100 . tcp . 8080 . 10.0.0.1",
             "10.1.0.101 . udp . 0-65535 . 10.0.0.1",
             "fd00::100 . tcp . 80 . fd00::1",
-            "ct original ip daddr . meta l4proto . th dport . ip daddr @ip_services masquerade",
-            "meta mark . ip daddr @ip_marks masquerade",
+            "ct original ip daddr . meta l4proto . th dport . ip daddr @ip_services_1 masquerade",
+            "meta mark . ip daddr @ip_marks_1 masquerade",
         ] {
             assert!(listed.contains(line), "{line} is not in {listed}");
         }
         Nft.install(&wanted).await.unwrap();
         assert_eq!(table(), listed);
 
+        // Those of one family from addresses of it, those of the other as before.
+        let mut mixed = from(&wanted, "fd00::fe", "fd00::fe");
+        mixed.translated.retain(|it| it.service != mark);
         wanted.translated.retain(|it| it.service == mark);
-        wanted.source_v4 = Some([10, 0, 0, 254].into());
-        Nft.install(&wanted).await.unwrap();
+        let few = from(&wanted, "10.0.0.253", "10.0.0.254");
+        mixed.translated.extend(&few.translated);
+        Nft.install(&mixed).await.unwrap();
+        let listed = table();
+        for line in [
+            "@ip_services_1 masquerade",
+            "@ip_marks_2 snat ip to 10.0.0.253-10.0.0.254",
+            "@ip6_services_3 snat ip6 to fd00::fe",
+        ] {
+            assert!(listed.contains(line), "{line} is not in {listed}");
+        }
+
+        Nft.install(&from(&wanted, "10.0.0.254", "10.0.0.254"))
+            .await
+            .unwrap();
         let listed = table();
         assert!(listed.contains("snat ip to 10.0.0.254"), "{listed}");
         assert!(!listed.contains("10.1.0.100"), "{listed}");
@@ -213,7 +244,7 @@ fn a_real_server_without_a_way_back_answers_to_the_director() {
     let _cables = [
         front.connect(&client, "eth0", &["192.0.2.10/24"]),
         front.connect(&director, "eth0", &["192.0.2.1/24", "192.0.2.100/32"]),
-        back.connect(&director, "eth1", &["198.51.100.1/24"]),
+        back.connect(&director, "eth1", &["198.51.100.1/24", "198.51.100.2/24"]),
         back.connect(&server, "eth0", &["198.51.100.21/24"]),
     ];
     director.write(
@@ -238,12 +269,22 @@ fn a_real_server_without_a_way_back_answers_to_the_director() {
             let machine = Linux::open().unwrap();
             let edits = Forwarder::of([Family::V4]).edits(&machine).await.unwrap();
             machine::make(&machine, &edits).await.unwrap();
-            Nft.install(&full_nat).await.unwrap();
         });
     });
+    let source = |full_nat: &FullNat| {
+        director.namespace().enter(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(Nft.install(full_nat)).unwrap();
+        });
+        let answers = curl(&client, "192.0.2.100:80".parse().unwrap(), 3, &[]);
+        let seen = answers.iter().map(|answer| answer.client.ip());
+        seen.collect::<Vec<_>>()
+    };
 
-    let answers = curl(&client, "192.0.2.100:80".parse().unwrap(), 3, &[]);
-
-    let seen: Vec<_> = answers.iter().map(|answer| answer.client.ip()).collect();
-    assert_eq!(seen, [address("198.51.100.1"); 3]);
+    assert_eq!(source(&full_nat), [address("198.51.100.1"); 3]);
+    let second = from(&full_nat, "198.51.100.2", "198.51.100.2");
+    assert_eq!(source(&second), [address("198.51.100.2"); 3]);
 }

@@ -24,7 +24,7 @@ impl SourceNat for Iptables {
         for family in [Family::V4, Family::V6] {
             let of_family = full_nat.translated.iter();
             let of_family = of_family.filter(|it| it.server.family() == family);
-            let rules: Vec<String> = of_family.map(|it| rule(full_nat, it)).collect();
+            let rules: Vec<String> = of_family.map(rule).collect();
             if rules.is_empty() {
                 remove(family).await?;
                 continue;
@@ -81,7 +81,7 @@ const fn restore(family: Family) -> &'static str {
     }
 }
 
-fn rule(full_nat: &FullNat, translated: &Translated) -> String {
+fn rule(translated: &Translated) -> String {
     let server = translated.server;
     let mut words = vec![format!("-A {CHAIN} -d {}", server.address)];
     match translated.service {
@@ -99,9 +99,9 @@ fn rule(full_nat: &FullNat, translated: &Translated) -> String {
             words.push(format!("-m mark --mark {mark} -m ipvs --ipvs"));
         }
     }
-    words.push(full_nat.source(server.family()).map_or_else(
+    words.push(translated.fitting_source().map_or_else(
         || "-j MASQUERADE\n".to_owned(),
-        |address| format!("-j SNAT --to-source {address}\n"),
+        |source| format!("-j SNAT --to-source {source}\n"),
     ));
     words.join(" ")
 }

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{FullNat, SourceNat};
+use super::{FullNat, SourceNat, SourceRange, Translated};
 use crate::{Family, NetfilterError, Protocol, ServiceKey, netfilter::run};
 
 /// The name of our table, of family `inet`. Nobody else's rules are in it, ours are nowhere else.
@@ -49,16 +49,23 @@ fn commands(full_nat: Option<&FullNat>) -> Value {
             "family": "inet", "table": TABLE, "name": "postrouting",
             "type": "nat", "hook": "postrouting", "prio": 100, "policy": "accept",
         }}}));
-        let rules = [Family::V4, Family::V6].map(|family| Rules::new(full_nat, family));
-        commands.extend(rules.iter().flat_map(Rules::commands));
+        let mut by_source = BTreeMap::<_, Vec<_>>::new();
+        for it in &full_nat.translated {
+            let key = (it.server.family(), it.fitting_source());
+            by_source.entry(key).or_default().push(it);
+        }
+        for (number, ((family, source), translated)) in (1..).zip(by_source) {
+            let rules = Rules::new(family, source, &translated);
+            commands.extend(rules.commands(number));
+        }
     }
     json!({"nftables": commands})
 }
 
-/// The connections to real servers of one family.
+/// The connections to real servers of one family from one source.
 struct Rules {
     family: Family,
-    source: Option<IpAddr>,
+    source: Option<SourceRange>,
     /// Virtual address, protocol and real server, and which of its ports (`None`: all). The virtual
     /// port is lost by the time that IPVS has changed the destination.
     to_address: BTreeMap<(IpAddr, Protocol, IpAddr), Option<BTreeSet<u16>>>,
@@ -67,11 +74,9 @@ struct Rules {
 }
 
 impl Rules {
-    fn new(full_nat: &FullNat, family: Family) -> Self {
-        let source = full_nat.source(family);
+    fn new(family: Family, source: Option<SourceRange>, translated: &[&Translated]) -> Self {
         let (mut to_address, mut to_mark) = (BTreeMap::new(), BTreeSet::new());
-        let of_family = full_nat.translated.iter();
-        for it in of_family.filter(|it| it.server.family() == family) {
+        for it in translated {
             let server = it.server.address;
             match it.service {
                 ServiceKey::Address { protocol, endpoint } => {
@@ -102,7 +107,8 @@ impl Rules {
         }
     }
 
-    fn commands(&self) -> Vec<Value> {
+    /// With sets that are named by this number.
+    fn commands(&self, number: u32) -> Vec<Value> {
         let (ip, address) = match self.family {
             Family::V4 => ("ip", "ipv4_addr"),
             Family::V6 => ("ip6", "ipv6_addr"),
@@ -124,7 +130,7 @@ impl Rules {
         let to_mark = self.to_mark.iter();
         let to_mark = to_mark.map(|(mark, server)| json!({"concat": [mark, server]}));
         let mut commands = self.translating(
-            &format!("{ip}_services"),
+            &format!("{ip}_services_{number}"),
             &json!([address, "inet_proto", "inet_service", address]),
             &json!([
                 {"ct": {"key": format!("{ip} daddr"), "dir": "original"}},
@@ -135,7 +141,7 @@ impl Rules {
             &to_address.collect::<Vec<_>>(),
         );
         commands.extend(self.translating(
-            &format!("{ip}_marks"),
+            &format!("{ip}_marks_{number}"),
             &json!(["mark", address]),
             &json!([{"meta": {"key": "mark"}}, server]),
             &to_mark.collect::<Vec<_>>(),
@@ -148,10 +154,21 @@ impl Rules {
         if set.is_empty() {
             return Vec::new();
         }
-        let translate = match (&self.source, self.family) {
-            (None, _) => json!({"masquerade": null}),
-            (Some(address), Family::V4) => json!({"snat": {"family": "ip", "addr": address}}),
-            (Some(address), Family::V6) => json!({"snat": {"family": "ip6", "addr": address}}),
+        let translate = match self.source {
+            None => json!({"masquerade": null}),
+            Some(source) => {
+                let family = match self.family {
+                    Family::V4 => "ip",
+                    Family::V6 => "ip6",
+                };
+                let (first, last) = (source.first(), source.last());
+                let addresses = if first == last {
+                    json!(first)
+                } else {
+                    json!({"range": [first, last]})
+                };
+                json!({"snat": {"family": family, "addr": addresses}})
+            }
         };
         let is_in_set = json!({"op": "==", "left": {"concat": key}, "right": format!("@{name}")});
         vec![

@@ -1,7 +1,8 @@
 //! FULLNAT: servers that have no way back through the director see it as their client.
 
 use ipvs::{
-    FULL_NAT_CHAIN, Family, Forwarder, FullNat, Iptables, Protocol, SourceNat as _, Translated,
+    FULL_NAT_CHAIN, Family, Forwarder, FullNat, Iptables, Protocol, SourceNat as _, SourceRange,
+    Translated,
 };
 use lab::{Flow, Peer, Session, Software, wait_until};
 
@@ -30,7 +31,14 @@ fn servers_beside_the_client_see_the_director_and_answer_through_it() {
     load(&site.director, TABLE);
     let table = snapshot(&site.director).table();
     let mut full_nat = FullNat::of(&table, table.services.keys());
-    full_nat.source_v6 = Some("2001:db8:1::1".parse().unwrap());
+    let source = "2001:db8:1::1".parse().unwrap();
+    let source = SourceRange::new(source, source).unwrap();
+    let translated = full_nat.translated.into_iter().map(|it| Translated {
+        // Those of the other family have a source by themselves.
+        source: Some(source),
+        ..it
+    });
+    full_nat.translated = translated.collect();
     on(&site.director, async || {
         Iptables.install(&full_nat).await.unwrap();
     });

@@ -9,8 +9,8 @@ use crate::conf::model::{Config, VirtualServer};
 /// Which connections are translated: those that shall be, and those to servers that a configuration
 /// no longer names, while they are in the table.
 ///
-/// Their source is the first address of the interface that leads to the real server, so that one
-/// configuration is good for both directors.
+/// Their source is that of `full_nat_source`, else the first address of the interface that leads to
+/// the real server, so that one configuration is good for both directors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Translation {
     wanted: BTreeSet<Translated>,
@@ -27,14 +27,14 @@ impl Translation {
             .flat_map(|server| pairs(server, true))
             .collect();
         let mut leaving: BTreeSet<_> = self.translated().difference(&wanted).copied().collect();
+        // One that gets another source goes on; connections under way keep the one they have.
+        let staying: BTreeSet<_> = wanted.iter().map(|it| (it.service, it.server)).collect();
+        leaving.retain(|it| !staying.contains(&(it.service, it.server)));
         if !leaving.is_empty() {
-            for plain in config
-                .virtual_servers
-                .iter()
-                .flat_map(|it| pairs(it, false))
-            {
-                leaving.remove(&plain);
-            }
+            let plain = config.virtual_servers.iter();
+            let plain = plain.flat_map(|it| pairs(it, false));
+            let plain: BTreeSet<_> = plain.map(|it| (it.service, it.server)).collect();
+            leaving.retain(|it| !plain.contains(&(it.service, it.server)));
         }
         Self { wanted, leaving }
     }
@@ -91,6 +91,7 @@ fn pairs(server: &VirtualServer, full_nat: bool) -> impl Iterator<Item = Transla
         server.services.iter().map(|service| Translated {
             service: *service,
             server: destination.endpoint(service),
+            source: server.full_nat_source,
         })
     })
 }

@@ -2,8 +2,9 @@
 //!
 //! This file is the one place that says which words there are: the nearest-word hints, "belongs
 //! to another block", the places of missing braces and "not done yet" all come from it. The
-//! words are those of keepalived.conf(5) and of the releases up to 2.4.3, and two of director's own,
-//! `forwarding_path` and `slow_start`: keepalived tells that it does not know them, and goes on.
+//! words are those of keepalived.conf(5) and of the releases up to 2.4.3, and three of director's
+//! own, `forwarding_path`, `slow_start` and `full_nat_source`: keepalived tells that it does not know
+//! them, and goes on.
 
 mod balancing;
 mod global;

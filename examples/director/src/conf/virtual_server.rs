@@ -5,12 +5,14 @@
 //! | `group` | `virtual_server_group` and its ranges |
 //! | `scheduling` | scheduler, flags, persistence |
 //! | `forwarding` | `lb_kind` |
+//! | `full_nat_source` | the source of connections by FULLNAT |
 //! | `timing` | times that checkers inherit |
 //! | `real_server`, `sorry_server` | those |
 //! | `services` | the services that a virtual server stands for |
 //! | `rules` | what the kernel refuses, and what is probably not meant |
 
 mod forwarding;
+mod full_nat_source;
 mod group;
 mod real_server;
 mod rules;
@@ -22,7 +24,7 @@ mod timing;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use health::QuorumConfig;
-use ipvs::{Endpoint, Family, Protocol};
+use ipvs::{Endpoint, Family, Protocol, SourceRange};
 
 pub(super) use group::{Group, virtual_server_group};
 pub(super) use rules::Seen;
@@ -63,6 +65,7 @@ struct Draft<'t> {
     ip_family: Option<Family>,
     scheduling: Scheduling,
     method: Option<Method>,
+    full_nat_source: Option<SourceRange>,
     timing: Timing,
     inhibit: Option<bool>,
     slow_start: Option<Duration>,
@@ -96,6 +99,7 @@ pub(super) fn virtual_server(
         ip_family: None,
         scheduling: Scheduling::default(),
         method: None,
+        full_nat_source: None,
         timing: Timing::default(),
         inhibit: None,
         slow_start: None,
@@ -132,6 +136,10 @@ fn setting<'t>(context: &mut Context<'_>, draft: &mut Draft<'t>, keyword: &str, 
         "lb_kind" => {
             draft.method = method(context, item);
             draft.broken |= draft.method.is_none();
+        }
+        "full_nat_source" => {
+            draft.full_nat_source = context.one(item, "an address", full_nat_source::sources);
+            draft.broken |= draft.full_nat_source.is_none();
         }
         "inhibit_on_failure" => draft.inhibit = context.switch(item),
         "slow_start" => draft.slow_start = slow_start(context, item),
@@ -231,6 +239,7 @@ fn complete(
     let weight = pool.weight();
     let (quorum, notes) = QuorumConfig::new(draft.quorum, draft.hysteresis, weight);
     rules::say_quorum(context, places, &notes);
+    full_nat_source::check(context, places, draft.full_nat_source, &pool);
     if draft.forwarding_path {
         rules::say_unused_path(context, places, &pool.servers);
     }
@@ -241,6 +250,7 @@ fn complete(
         scheduler,
         flags,
         persistence,
+        full_nat_source: draft.full_nat_source,
         alpha: draft.timing.alpha(),
         omega: draft.omega,
         ha_suspend,

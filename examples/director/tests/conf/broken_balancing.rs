@@ -481,6 +481,31 @@ fn of_forwarding_paths() {
     );
 }
 
+#[test]
+fn of_the_source_of_full_nat() {
+    let by = |method: &str, source: &str| {
+        format!(
+            "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nlb_algo rr\nlb_kind {method}\n{source}\n\
+             real_server 10.0.0.1 80 {{\n}}\nreal_server 10.0.0.2 80 {{\nlvs_method NAT\n}}\n}}\n"
+        )
+    };
+    expect(&[], &by("FULLNAT", "full_nat_source 10.0.0.254"));
+    expect(&[], &by("FULLNAT", "full_nat_source 10.0.0.250-254"));
+    expect(&[], &by("FULLNAT", "full_nat_source 10.0.0.248/30"));
+    for wrong in [
+        "here",
+        "10.0.0.9-8",
+        "10.0.0.9-fd00::1",
+        "224.0.0.1",
+        "0.0.0.0/0",
+    ] {
+        let line = format!("full_nat_source «{wrong}");
+        expect(&[WrongValue], &by("FULLNAT", &line));
+    }
+    expect(&[Unused], &by("NAT", "«full_nat_source 10.0.0.254"));
+    expect(&[WrongFamily], &by("FULLNAT", "«full_nat_source fd00::1"));
+}
+
 /// What runs and is probably not meant: a user is told why, and what to do about it.
 #[test]
 fn each_doubt_has_a_reason_and_a_remedy() {

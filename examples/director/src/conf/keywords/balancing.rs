@@ -38,6 +38,7 @@ pub(in crate::conf) static VIRTUAL_SERVER: Block = Block {
         line("ops"),
         other_name("lvs_method", "lb_kind"),
         line("lb_kind"),
+        line("full_nat_source"),
         line("persistence_engine"),
         line("persistence_timeout"),
         line("persistence_granularity"),

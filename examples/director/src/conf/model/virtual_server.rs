@@ -11,7 +11,8 @@ use std::{
 use health::QuorumConfig;
 use ipvs::{
     DestinationSettings, Endpoint, Family, Flags, Forwarding, InterfaceName, Persistence, Protocol,
-    SchedulerName, ServiceKey, ServiceSettings, SyncDaemon, SyncMaxLength, SyncRole, TimeoutChange,
+    SchedulerName, ServiceKey, ServiceSettings, SourceRange, SyncDaemon, SyncMaxLength, SyncRole,
+    TimeoutChange,
 };
 
 use super::{Check, Places, Script};
@@ -35,6 +36,9 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
     /// Who serves while there is no quorum.
     pub sorry_server: Option<SorryServer>,
+    /// `full_nat_source`: where connections to servers by FULLNAT come from, of their family;
+    /// `None`: the first address of the interface that leads to each.
+    pub full_nat_source: Option<SourceRange>,
     /// `alpha`: all is down until checks say otherwise.
     pub alpha: bool,
     /// `omega`: the scripts of what goes down run when the program stops.

@@ -82,6 +82,20 @@ impl Range {
         }
     }
 
+    /// The first and the last.
+    pub(super) fn ends(self) -> (IpAddr, IpAddr) {
+        match self {
+            Self::V4(first, last) => (
+                Ipv4Addr::from_bits(first).into(),
+                Ipv4Addr::from_bits(last).into(),
+            ),
+            Self::V6(first, last) => (
+                Ipv6Addr::from_bits(first).into(),
+                Ipv6Addr::from_bits(last).into(),
+            ),
+        }
+    }
+
     /// How far the last is from the first.
     fn distance(self) -> Option<u128> {
         match self {
@@ -194,7 +208,7 @@ fn range(context: &mut Context<'_>, word: Word<'_>) -> Option<Range> {
     }
 }
 
-fn parsed_range(text: &str) -> Result<Range, String> {
+pub(super) fn parsed_range(text: &str) -> Result<Range, String> {
     let address = |text: &str| -> Result<IpAddr, String> {
         text.parse()
             .map_err(|_| format!("`{text}` is not an IP address"))

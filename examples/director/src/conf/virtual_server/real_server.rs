@@ -101,7 +101,7 @@ impl Pool {
         Some(Family::of(first.address))
     }
 
-    fn destinations(&self) -> impl Iterator<Item = &Destination> {
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
         let sorry = self.sorry.iter().map(|sorry| &sorry.destination);
         self.servers
             .iter()

@@ -108,6 +108,7 @@ pub(in crate::plan) fn virtual_server(server: &VirtualServer) -> Settings {
         persistence,
         real_servers: _,
         sorry_server: _,
+        full_nat_source,
         alpha,
         omega,
         ha_suspend,
@@ -122,6 +123,7 @@ pub(in crate::plan) fn virtual_server(server: &VirtualServer) -> Settings {
     let mut words = Words::default();
     words.list("services", services);
     words.0.extend(service(&settings));
+    words.maybe("full_nat_source", *full_nat_source);
     words.flag("alpha", *alpha);
     words.flag("omega", *omega);
     words.flag("ha_suspend", *ha_suspend);

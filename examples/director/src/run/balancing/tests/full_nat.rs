@@ -153,6 +153,30 @@ async fn sources_are_translated_before_a_server_is_there_and_until_it_has_left()
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_source_is_that_of_the_file_and_a_reload_changes_it_for_new_connections() {
+    let rig = Rig::new().await;
+    let from = |source: &str| {
+        let line = format!("lb_kind FULLNAT\nfull_nat_source {source}");
+        server("FULLNAT").replace("lb_kind FULLNAT", &line)
+    };
+    let sources = || {
+        let installed = rig.nat.nat.installed().unwrap().translated.into_iter();
+        let sources = installed.map(|it| it.source.map(|source| source.to_string()));
+        sources.collect::<Vec<_>>()
+    };
+    rig.configure(&from("10.0.0.254")).await.unwrap();
+    assert_eq!(sources(), [Some(String::from("10.0.0.254"))]);
+    rig.configure(&from("10.0.0.250-254")).await.unwrap();
+    assert_eq!(sources(), [Some(String::from("10.0.0.250-10.0.0.254"))]);
+    rig.configure(&server("FULLNAT")).await.unwrap();
+    assert_eq!(sources(), [None]);
+    assert_eq!(rig.nat.seen().len(), 3);
+    rig.configure(&server("NAT")).await.unwrap();
+    assert_eq!(rig.nat.translated(), 0);
+    cleared(rig.balancing).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_leaves_everything_as_it_was() {
     let rig = Rig::new().await;
     rig.configure(&server("NAT")).await.unwrap();
