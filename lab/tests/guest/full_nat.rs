@@ -109,6 +109,15 @@ fn director_translates_what_its_file_says_and_leaves_the_machine_as_it_was() {
     assert!(table().contains("192.0.2.22:8080"), "{}", table());
     daemon.reload(&configuration("FULLNAT"));
     wait_until("FULLNAT again", SOON, || rules().contains(FULL_NAT_CHAIN));
+    // A range of one, which every director has while it is master.
+    daemon.reload(&configuration(&format!(
+        "FULLNAT\nfull_nat_source {VIP}/32"
+    )));
+    let source = format!("--to-source {VIP}");
+    wait_until("the other source", SOON, || rules().contains(&source));
+    for answer in site.curl(4, &format!("{VIP}:80")) {
+        assert_eq!(answer.client.ip().to_string(), VIP);
+    }
     daemon.stop(SOON);
     assert_eq!(table(), "");
     assert!(!rules().contains(FULL_NAT_CHAIN), "{}", rules());
