@@ -62,6 +62,9 @@ pub(super) fn global_defs(
             "script_user" => global.script_user = user_line(context, item),
             "enable_script_security" => global.enable_script_security = context.flag(item),
             "log_unknown_vrids" => global.log_unknown_vrids = context.flag(item),
+            "vrrp_notify_priority_changes" => {
+                global.notify_priority_changes = context.switch(item) == Some(true);
+            }
             "vrrp_version" => defaults.version = version(context, item),
             "vrrp_mcast_group4" => defaults.group_v4 = group(context, item, Family::V4),
             "vrrp_mcast_group6" => defaults.group_v6 = group(context, item, Family::V6),

@@ -57,6 +57,9 @@ pub struct Global {
     pub enable_script_security: bool,
     /// `log_unknown_vrids`: report advertisements for virtual routers we do not have.
     pub log_unknown_vrids: bool,
+    /// `vrrp_notify_priority_changes`: FIFOs are told of changes of priorities, unless an instance
+    /// or its sync group says otherwise.
+    pub notify_priority_changes: bool,
     /// `notify_fifo`, `vrrp_notify_fifo` and `lvs_notify_fifo`, those that there are.
     pub fifos: Vec<NotifyFifo>,
 }
@@ -274,6 +277,9 @@ pub struct Notify {
     pub master_rx_lower_pri: Option<Script>,
     /// `notify`: run at every change, behind the others, with four words added.
     pub any: Option<Script>,
+    /// `notify_priority_changes`: FIFOs are told of changes of the priority; `None`: as the sync
+    /// group of an instance says, or else [`Global::notify_priority_changes`].
+    pub priority_changes: Option<bool>,
 }
 
 /// Where the settings of a block stand in the file, for errors that are found later.

@@ -218,6 +218,10 @@ pub(super) fn notify(
             }
             &mut notify.deleted
         }
+        "notify_priority_changes" => {
+            notify.priority_changes = context.switch(item);
+            return true;
+        }
         _ => return false,
     };
     *slot = notify_line(context, item);

@@ -15,7 +15,7 @@ use super::Backend;
 use super::balancing::{Act, Balancing, Ending};
 use super::current_runner::{CurrentRunner, rules};
 use super::events;
-use super::look::{Look, RoleChanges};
+use super::look::{CameTo, Look, RoleChanges};
 use super::settings::Settings;
 use super::track_files::{Reading, TrackFiles, Watch};
 use super::vrrp_thread::VrrpThread;
@@ -243,7 +243,7 @@ impl Daemon {
         }
         while let Ok(happening) = happenings.try_recv() {
             events::log(&happening);
-            if let Some(notification) = events::notification(&happening, true) {
+            if let Some(notification) = events::notification(&happening, Role::Stopped, true) {
                 notifier.notify(notification);
             }
         }
@@ -256,16 +256,20 @@ impl Daemon {
             return;
         }
         events::log(happening);
-        if let Happening::Router {
-            name,
-            event: Event::RoleChanged { from, because, .. },
-            ..
-        } = happening
-        {
-            let change = (now(), *from, because.clone());
-            self.role_changes.insert(Arc::clone(name), change);
+        let mut role = Role::Init;
+        if let Happening::Router { name, event, .. } = happening {
+            if let Event::RoleChanged { from, to, because } = event {
+                let change = CameTo {
+                    role: *to,
+                    from: *from,
+                    because: because.clone(),
+                    at: now(),
+                };
+                self.role_changes.insert(Arc::clone(name), change);
+            }
+            role = self.role_changes.get(name).map_or(role, |it| it.role);
         }
-        if let Some(notification) = events::notification(happening, false) {
+        if let Some(notification) = events::notification(happening, role, false) {
             self.notifier.notify(notification);
         }
         if let Some(balancing) = &self.balancing

@@ -134,9 +134,13 @@ fn remedy(reason: RejectReason) -> &'static str {
     }
 }
 
-/// The notification that follows from what happened. `stopping` tells a stop of the daemon from the
-/// removal of an instance.
-pub(super) fn notification(happening: &Happening, stopping: bool) -> Option<Notification> {
+/// The notification that follows from what happened to an instance in that role, or to a group.
+/// `stopping` tells a stop of the daemon from the removal of an instance.
+pub(super) fn notification(
+    happening: &Happening,
+    role: Role,
+    stopping: bool,
+) -> Option<Notification> {
     let (subject, priority, event) = match happening {
         Happening::Router {
             name,
@@ -144,7 +148,8 @@ pub(super) fn notification(happening: &Happening, stopping: bool) -> Option<Noti
             event,
         } => {
             let subject = Subject::Instance(name.to_string());
-            (subject, priority.as_u8(), instance_event(event, stopping)?)
+            let event = instance_event(event, role, stopping)?;
+            (subject, priority.as_u8(), event)
         }
         // A group without members has no script that could be told (keepalived.conf knows no
         // notify_deleted for groups).
@@ -165,9 +170,18 @@ pub(super) fn notification(happening: &Happening, stopping: bool) -> Option<Noti
     })
 }
 
-fn instance_event(event: &Event, stopping: bool) -> Option<notify::Event> {
+fn instance_event(event: &Event, role: Role, stopping: bool) -> Option<notify::Event> {
     if let Event::RoleChanged { to, .. } = event {
         return role_event(*to, stopping);
+    }
+    if matches!(event, Event::PriorityChanged { .. }) {
+        return Some(match role {
+            Role::Master => notify::Event::MasterPriority,
+            // In FAULT too (observed with keepalived 2.2.7).
+            Role::Init | Role::Backup | Role::Fault | Role::Stopped => {
+                notify::Event::BackupPriority
+            }
+        });
     }
     let rival = matches!(event, Event::LowerPriorityReceived { .. });
     rival.then_some(notify::Event::MasterRxLowerPriority)
@@ -181,5 +195,31 @@ const fn role_event(role: Role, stopping: bool) -> Option<notify::Event> {
         Role::Fault => Some(notify::Event::Fault),
         Role::Stopped if stopping => Some(notify::Event::Stop),
         Role::Stopped => Some(notify::Event::Deleted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_priority_is_one_of_a_master_or_of_a_backup() {
+        let priority = |number| Priority::new(number).unwrap();
+        let changed = Happening::Router {
+            name: "VI_1".into(),
+            priority: priority(105),
+            event: Event::PriorityChanged {
+                from: priority(100),
+                to: priority(105),
+            },
+        };
+        for (role, event) in [
+            (Role::Master, notify::Event::MasterPriority),
+            (Role::Backup, notify::Event::BackupPriority),
+            (Role::Fault, notify::Event::BackupPriority),
+        ] {
+            let told = notification(&changed, role, false).unwrap();
+            assert_eq!((told.event, told.priority), (event, 105), "{role}");
+        }
     }
 }

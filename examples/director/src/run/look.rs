@@ -20,7 +20,16 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How instances came to their roles, by their names.
-pub(super) type RoleChanges = BTreeMap<Arc<str>, (Instant, Role, Cause)>;
+pub(super) type RoleChanges = BTreeMap<Arc<str>, CameTo>;
+
+/// How an instance came to its role.
+#[derive(Debug, Clone)]
+pub(super) struct CameTo {
+    pub(super) role: Role,
+    pub(super) from: Role,
+    pub(super) because: Cause,
+    pub(super) at: Instant,
+}
 
 /// What the daemon knows by itself; the kernel is asked as it is told.
 pub(super) struct Look {
@@ -50,9 +59,9 @@ impl Look {
         let mut status = Status::from(&self.node);
         for instance in &mut status.instances {
             let change = self.role_changes.get(instance.name.as_str());
-            instance.last_change = change.map(|(at, from, because)| {
-                let ago = now().saturating_duration_since(*at);
-                RoleChange::new(*from, because, ago)
+            instance.last_change = change.map(|change| {
+                let ago = now().saturating_duration_since(change.at);
+                RoleChange::new(change.from, &change.because, ago)
             });
         }
         let Some((known, backend)) = self.balancing else {

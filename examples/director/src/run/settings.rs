@@ -42,7 +42,14 @@ impl From<&Config> for Settings {
             .instances
             .iter()
             .map(|VrrpInstance { router, notify, .. }| {
-                (Subject::Instance(router.name.to_string()), scripts(notify))
+                let groups = config.sync_groups.iter();
+                let mut of_it = groups.filter(|group| group.members.contains(&router.name));
+                let mut scripts = scripts(notify);
+                scripts.priority_changes = notify
+                    .priority_changes
+                    .or_else(|| of_it.find_map(|group| group.notify.priority_changes))
+                    .unwrap_or(config.global.notify_priority_changes);
+                (Subject::Instance(router.name.to_string()), scripts)
             });
         let groups = config.sync_groups.iter().map(|group| {
             (
@@ -152,5 +159,44 @@ fn scripts(notify: &model::Notify) -> Scripts {
         },
         master_rx_lower_priority: of(&notify.master_rx_lower_pri),
         any: of(&notify.any),
+        priority_changes: notify.priority_changes == Some(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::{MemoryEnvironment, Options, load};
+
+    /// Whether FIFOs are told of priorities of an instance that is in a group.
+    fn told(of_all: &str, of_group: &str, of_instance: &str) -> bool {
+        const PATH: &str = "/etc/keepalived/keepalived.conf";
+        let text = format!(
+            "global_defs {{\n{of_all}\n}}\nvrrp_sync_group G {{\ngroup {{\nV\n}}\n{of_group}\n}}\n\
+             vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\npriority 100\n\
+             virtual_ipaddress {{\n192.0.2.1\n}}\n{of_instance}\n}}\n"
+        );
+        let machine = MemoryEnvironment::with_file(PATH, text);
+        let loaded = load(PATH, &machine, &Options::default()).unwrap();
+        let config = loaded.config.unwrap();
+        let settings = Settings::from(&config);
+        settings.notify[&Subject::Instance("V".to_owned())].priority_changes
+    }
+
+    /// As keepalived 2.2.7 does.
+    #[test]
+    fn of_priorities_fifos_are_told_as_the_instance_says_or_its_group_or_all() {
+        let (all, one) = ("vrrp_notify_priority_changes", "notify_priority_changes");
+        for (of_all, of_group, of_instance, expected) in [
+            ("", "", "", false),
+            (all, "", "", true),
+            ("", one, "", true),
+            ("", "", one, true),
+            ("", one, "notify_priority_changes no", false),
+            (all, "", "notify_priority_changes no", false),
+        ] {
+            let is_told = told(of_all, of_group, of_instance);
+            assert_eq!(is_told, expected, "{of_all}, {of_group}, {of_instance}");
+        }
     }
 }

@@ -235,7 +235,9 @@ impl Driver {
     fn on_notification(&mut self, notification: &Notification) {
         let none = Scripts::default();
         let scripts = self.scripts.get(&notification.subject).unwrap_or(&none);
-        self.fifos.write(About::Roles, &scripts.line(notification));
+        if let Some(line) = scripts.line(notification) {
+            self.fifos.write(About::Roles, &line);
+        }
         for command in scripts.commands(notification) {
             self.handle(&notification.subject, Input::Push(command));
         }

@@ -56,7 +56,7 @@ pub(in crate::conf) static GLOBAL_DEFS: Block = Block {
         line("lvs_notify_fifo"),
         line("lvs_notify_fifo_script"),
         later("fifo_write_vrrp_states_on_reload"),
-        later("vrrp_notify_priority_changes"),
+        line("vrrp_notify_priority_changes"),
         line("rs_init_notifies"),
         line("checker_log_all_failures"),
         // VRRP.

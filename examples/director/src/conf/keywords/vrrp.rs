@@ -59,7 +59,7 @@ pub(in crate::conf) static VRRP_INSTANCE: Block = Block {
         line("notify"),
         line("accept"),
         no_effect("debug", "keepalived reads it and does nothing with it"),
-        later("notify_priority_changes"),
+        line("notify_priority_changes"),
         refused("smtp_alert", MAIL),
         later("no_accept"),
         later("strict_mode"),
@@ -174,7 +174,7 @@ pub(in crate::conf) static VRRP_SYNC_GROUP: Block = Block {
         old_name("global_tracking", "sync_group_tracking_weight"),
         later_block("track_process", &TRACK_PROCESS_LIST),
         refused_block("track_bfd", &TRACK_BFD_LIST, BFD),
-        later("notify_priority_changes"),
+        line("notify_priority_changes"),
         refused("smtp_alert", MAIL),
     ]),
 };

@@ -15,6 +15,7 @@ pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
         script_user,
         enable_script_security,
         log_unknown_vrids,
+        notify_priority_changes,
         fifos,
     } = global;
     let Lvs {
@@ -30,6 +31,7 @@ pub(in crate::plan) fn global(global: &Global, lvs: &Lvs) -> Settings {
     words.maybe("script_user", script_user.as_ref().map(account));
     words.flag("enable_script_security", *enable_script_security);
     words.flag("log_unknown_vrids", *log_unknown_vrids);
+    words.flag("vrrp_notify_priority_changes", *notify_priority_changes);
     for fifo in fifos {
         let NotifyFifo {
             about,

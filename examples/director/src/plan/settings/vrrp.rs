@@ -124,6 +124,7 @@ fn scripts(words: &mut Words, notify: &Notify) {
         report_deleted,
         master_rx_lower_pri,
         any,
+        priority_changes,
     } = notify;
     words.script("notify_master", master.as_ref());
     words.script("notify_backup", backup.as_ref());
@@ -135,6 +136,7 @@ fn scripts(words: &mut Words, notify: &Notify) {
     }
     words.script("notify_master_rx_lower_pri", master_rx_lower_pri.as_ref());
     words.script("notify", any.as_ref());
+    words.maybe("notify_priority_changes", *priority_changes);
 }
 
 pub(in crate::plan) fn sync_group(group: &SyncGroup) -> Settings {

@@ -52,6 +52,10 @@ pub enum Event {
     Deleted,
     /// As master it received an advertisement of lower priority. `notify` is not told.
     MasterRxLowerPriority,
+    /// Its priority is another one, as master. FIFOs alone are told, if they shall be.
+    MasterPriority,
+    /// Its priority is another one, in any other role. FIFOs alone are told, if they shall be.
+    BackupPriority,
 }
 
 /// An event to tell of.
@@ -109,6 +113,8 @@ pub struct Scripts {
     pub master_rx_lower_priority: Option<Command>,
     /// `notify`: told of every change of state.
     pub any: Option<Command>,
+    /// `notify_priority_changes`: FIFOs are told of changes of the priority.
+    pub priority_changes: bool,
 }
 
 impl Scripts {
@@ -128,8 +134,12 @@ impl Scripts {
                 NotifyDeleted::Script(script) => Some(script),
             },
             Event::MasterRxLowerPriority => self.master_rx_lower_priority.as_ref(),
+            Event::MasterPriority | Event::BackupPriority => None,
         };
-        let is_state = notification.event != Event::MasterRxLowerPriority;
+        let is_state = !matches!(
+            notification.event,
+            Event::MasterRxLowerPriority | Event::MasterPriority | Event::BackupPriority
+        );
         let any = self.any.as_ref().filter(|_| is_state).map(|any| {
             let (kind, name) = notification.subject.parts();
             let priority = notification.told_priority().to_string();
@@ -139,13 +149,20 @@ impl Scripts {
         own.cloned().into_iter().chain(any).collect()
     }
 
-    /// What a FIFO is told of it, in one line (observed with keepalived 2.2.7).
+    /// What a FIFO is told of it, in one line (observed with keepalived 2.2.7); `None`: nothing.
     #[must_use]
-    pub fn line(&self, notification: &Notification) -> String {
+    pub fn line(&self, notification: &Notification) -> Option<String> {
+        let is_priority = matches!(
+            notification.event,
+            Event::MasterPriority | Event::BackupPriority
+        );
+        if is_priority && !self.priority_changes {
+            return None;
+        }
         let (kind, name) = notification.subject.parts();
         let word = self.word(notification.event);
         let priority = notification.told_priority();
-        format!("{kind} \"{name}\" {word} {priority}\n")
+        Some(format!("{kind} \"{name}\" {word} {priority}\n"))
     }
 
     const fn word(&self, event: Event) -> &'static str {
@@ -159,6 +176,8 @@ impl Scripts {
                 NotifyDeleted::Alone | NotifyDeleted::Script(_) => "DELETED",
             },
             Event::MasterRxLowerPriority => "MASTER_RX_LOWER_PRI",
+            Event::MasterPriority => "MASTER_PRIORITY",
+            Event::BackupPriority => "BACKUP_PRIORITY",
         }
     }
 }

@@ -33,6 +33,7 @@ fn all_scripts() -> Scripts {
         deleted: NotifyDeleted::Script(Command::new("/deleted")),
         master_rx_lower_priority: script("lower"),
         any: script("any"),
+        priority_changes: true,
     }
 }
 
@@ -355,4 +356,24 @@ async fn a_fifo_is_told_of_all_in_the_words_of_keepalived() {
         "INSTANCE \"VI_1\" STOP 150",
     ];
     assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn of_a_priority_only_fifos_are_told_that_shall_be() {
+    for (event, word) in [
+        (Event::MasterPriority, "MASTER_PRIORITY"),
+        (Event::BackupPriority, "BACKUP_PRIORITY"),
+    ] {
+        let notification = Notification {
+            subject: instance("VI_1"),
+            event,
+            priority: 150,
+        };
+        let mut scripts = all_scripts();
+        assert_eq!(scripts.commands(&notification), []);
+        let line = format!("INSTANCE \"VI_1\" {word} 150\n");
+        assert_eq!(scripts.line(&notification), Some(line));
+        scripts.priority_changes = false;
+        assert_eq!(scripts.line(&notification), None);
+    }
 }
