@@ -201,7 +201,14 @@ fn of_a_slow_start_where_weights_do_not_tell() {
         expect(&[], &text(scheduler, "slow_start 0", "10.0.0.1 80 {"));
     }
     for scheduler in ["wrr", "wlc", "sed", "nq", "lblc", "lblcr", "twos"] {
-        expect(&[], &text(scheduler, "slow_start 0.5", "10.0.0.1 80 {"));
+        expect(
+            &[],
+            &text(scheduler, "slow_start 0.5", "10.0.0.1 80 {\nweight 9"),
+        );
+        expect(
+            &[Unused],
+            &text(scheduler, "slow_start 30", "«10.0.0.1 80 {"),
+        );
     }
     expect(
         &[WrongValue],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use health::{QuorumNote, SlowStart};
-use ipvs::{Family, Protocol, RuleError, ServiceKey};
+use ipvs::{Family, Protocol, RuleError, ServiceKey, Weight};
 
 use crate::conf::{
     context::Context,
@@ -135,7 +135,7 @@ fn check_slow_start(context: &mut Context<'_>, server: &VirtualServer, servers: 
         "rr" | "lc" => "gives every server the same, whatever its weight",
         "fo" | "ovf" => "takes the server of the greatest weight first",
         scheduler if !SlowStart::suits(scheduler) => "would move clients about at each step",
-        _ => return,
+        _ => return say_no_smaller_weight(context, server, servers),
     };
     let block = server.places.block();
     let written = server.places.of("slow_start");
@@ -219,6 +219,24 @@ fn say_udp_persistence(context: &mut Context<'_>, server: &VirtualServer) {
                  server for ever",
             )
             .help("remove it unless packets of one client belong together; else keep it short"),
+        );
+    }
+}
+
+/// Weights are whole numbers: the default has none below it to begin with.
+fn say_no_smaller_weight(context: &mut Context<'_>, server: &VirtualServer, servers: &[Span]) {
+    let mut real_servers = server.real_servers.iter().zip(servers);
+    let is_one = |real: &RealServer| {
+        real.slow_start.is_some() && real.destination.settings.weight == Weight::DEFAULT
+    };
+    if let Some((_, place)) = real_servers.find(|(real, _)| is_one(real)) {
+        context.report(
+            Diagnostic::new(
+                Code::Unused,
+                *place,
+                "`slow_start` of a real server with weight 1, which is its smallest share",
+            )
+            .help("give all real servers of the virtual server greater weights, such as 100"),
         );
     }
 }
