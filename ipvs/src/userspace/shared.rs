@@ -123,11 +123,12 @@ impl Shared {
 
     /// The core, with all that passed entered.
     pub(super) fn settled(&self) -> MutexGuard<'_, Core> {
-        let ledgers = self.ledgers.iter();
-        let rows: Vec<_> = ledgers.map(|it| mem::take(&mut *lock(&it.0))).collect();
+        // The core first: a connection that is forgotten between the two takes its bytes with it.
         let mut core = self.core();
-        for (id, passed) in rows.into_iter().flatten() {
-            core.plane.passed(id, passed);
+        for ledger in &self.ledgers {
+            for (id, passed) in mem::take(&mut *lock(&ledger.0)) {
+                core.plane.passed(id, passed);
+            }
         }
         core
     }

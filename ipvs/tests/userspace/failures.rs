@@ -330,6 +330,29 @@ async fn who_waits_for_a_server_that_says_nothing_is_known_and_others_do_not_wai
 }
 
 #[tokio::test]
+async fn who_breaks_off_while_the_other_end_reads_nothing_is_noticed() {
+    for client_breaks_off in [true, false] {
+        let rig = Rig::with(SchedulerName::RR, |_| {}).await;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        rig.add(listener.local_addr().unwrap().into()).await;
+        let client = TcpStream::connect(rig.at).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let (mut sender, _receiver) = match client_breaks_off {
+            true => (client, server),
+            false => (server, client),
+        };
+        // Until all that lies between them is full.
+        let rest = Duration::from_millis(300);
+        while timeout(rest, sender.write_all(&[0; 1 << 16])).await.is_ok() {}
+        SockRef::from(&sender)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(sender);
+        rig.until_over().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_whose_backlog_is_full_is_passed_over_in_its_part_of_the_time() {
     let mut pool = Pool::start().await;
     let hanging = Swallower::listen((Ipv4Addr::new(127, 0, 4, 100), 0).into());

@@ -5,16 +5,20 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 use crate::{
     sys::splice::splice,
     userspace::{
+        now,
         pipes::{Pipe, Pipes},
         shared::ShardId,
     },
@@ -25,6 +29,10 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// How often in succession the buffer has to be filled before data goes through a pipe.
 const FULL_READS: u8 = 2;
+
+/// How often it is looked whether a sender is still there that is not read from, because its receiver
+/// takes nothing. Data that is not read hides the news from who waits for more.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What a pipe has to carry at a time to be worth its system calls.
 const WORTH_A_PIPE: usize = 16 * 1024;
@@ -47,6 +55,8 @@ pub(super) struct Way {
     /// Whether the receiver takes nothing any more. What the sender still sends is thrown away, so
     /// that it can read what came for it before.
     is_deaf: bool,
+    /// When to look after the sender, while its receiver takes nothing.
+    look: Option<Pin<Box<Sleep>>>,
     /// What went through since it was last asked for.
     moved: Moved,
 }
@@ -110,9 +120,16 @@ impl Way {
         is_last: bool,
     ) -> Poll<End> {
         loop {
-            if ready!(self.poll_write_held(context, to)).is_err() {
-                self.clear(pipes);
-                self.is_deaf = true;
+            match self.poll_write_held(context, to) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.clear(pipes);
+                    self.is_deaf = true;
+                }
+                Poll::Pending => {
+                    ready!(self.poll_look(context, from));
+                    return Poll::Ready(End::Broken);
+                }
             }
             if self.ended && is_last {
                 return Poll::Ready(End::Finished);
@@ -140,6 +157,18 @@ impl Way {
         }
     }
 
+    /// Looks after the sender from time to time, until it has broken off.
+    fn poll_look(&mut self, context: &mut Context<'_>, from: &TcpStream) -> Poll<()> {
+        let look = self.look.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+        while look.as_mut().poll(context).is_ready() {
+            if !matches!(SockRef::from(from).take_error(), Ok(None)) {
+                return Poll::Ready(());
+            }
+            look.as_mut().reset((now() + LOOK).into());
+        }
+        Poll::Pending
+    }
+
     fn has_pipe(&mut self, pipes: PipesOf<'_>) -> bool {
         if let Held::Nothing = self.held
             && let Some(pipe) = pipes.pipes.take(pipes.shard)
@@ -151,6 +180,7 @@ impl Way {
 
     /// Gives everything back that is held.
     pub(super) fn clear(&mut self, pipes: PipesOf<'_>) {
+        self.look = None;
         if let Held::Piped { pipe, bytes } = std::mem::take(&mut self.held) {
             match bytes {
                 0 => pipes.pipes.give_back(pipes.shard, pipe),
